@@ -1,1 +1,5 @@
+//! The `snn-bench` program.
+
+#![forbid(unsafe_code)]
+
 fn main() {}

@@ -1,0 +1,16 @@
+//! What the `snn-bench` program is made of: run directories, plain tables, plots and the report page.
+//!
+//! The program itself stands in `main.rs`. The parts here are plain data in, files out, so that
+//! another program can write the same run directories and reports:
+//!
+//! - [`run_dir`]: a self-contained folder for a run, with atomic writes and resumable cells;
+//! - [`table`]: aligned tables and numbers with their uncertainty for a terminal;
+//! - [`plot`]: the small drawing layer behind the figures (scales, axes, marks);
+//! - [`report`]: one self-contained HTML page from a plain data model.
+
+#![forbid(unsafe_code)]
+
+pub mod plot;
+pub mod report;
+pub mod run_dir;
+pub mod table;
