@@ -116,24 +116,18 @@ def clearing(x: Tensor, alpha: float, p: Lif, w_rec: Tensor | None = None, b_rec
     return record.stacked()
 
 
-def alif(x: Tensor, p: Lif, rho: float, kappa: float, reset_by: str) -> dict:
-    """Adaptive LIF: threshold[t] = theta + kappa a[t], a[t] = rho a[t-1] + S[t-1].
+def alif(x: Tensor, p: Lif, rho: float, kappa: float) -> dict:
+    """Adaptive LIF: S = [U > theta + kappa A], A[t+1] = rho A[t] + S[t], reset by theta (or to zero) in the same step.
 
-    `reset_by`: "base" subtracts theta (Bellec et al. 2020), "adaptive" the threshold that was crossed (Bellec et al.
-    2018), "zero" clears the membrane. The adaptation always keeps its gradient; the threshold in the reset has none.
+    The adaptation always keeps the gradient of its spikes. "adapt" is the A[t] that the threshold of step t used.
     """
-    record, mem, adapt, spk = _Record(), *(torch.zeros_like(x[0]) for _ in range(3))
-    crossed = torch.full_like(x[0], p.threshold)
+    record, mem, adapt = _Record(), torch.zeros_like(x[0]), torch.zeros_like(x[0])
     for cur in x:
-        reset = _reset_path(p.through)(spk)
-        if reset_by == "zero":
-            mem = p.beta * mem * (1 - reset) + cur
-        else:
-            mem = p.beta * mem + cur - reset * (p.threshold if reset_by == "base" else crossed.detach())
-        adapt = rho * adapt + spk
-        crossed = p.threshold + kappa * adapt
-        spk = spike(mem - crossed, p.surrogate)
+        mem = p.beta * mem + cur
+        spk = spike(mem - (p.threshold + kappa * adapt), p.surrogate)
+        mem = p.after_reset(mem, spk)
         record.add(spk=spk, mem=mem, adapt=adapt)
+        adapt = rho * adapt + spk
     return record.stacked()
 
 
@@ -180,8 +174,8 @@ class Decolle:
     through: bool = False
 
 
-def decolle(x: Tensor, b: Tensor, p: Decolle, surrogate: Surrogate) -> dict:
-    """Q = beta Q + x/(1-beta);  P = alpha P + Q[t-1]/(1-alpha);  R = alpha_r R - w_r S[t-1];  U = P + b + R;  S = [U > 0].
+def decolle(x: Tensor, p: Decolle, surrogate: Surrogate) -> dict:
+    """Q = beta Q + x/(1-beta);  P = alpha P + Q[t-1]/(1-alpha);  R = alpha_r R - w_r S[t-1];  U = P + R;  S = [U > 0].
 
     Filters the current x = W S_in; as the filter is linear this equals W times the filtered inputs, as in the paper.
     """
@@ -189,7 +183,20 @@ def decolle(x: Tensor, b: Tensor, p: Decolle, surrogate: Surrogate) -> dict:
     for cur in x:
         q, psp = p.beta * q + cur / (1 - p.beta), p.alpha * psp + q / (1 - p.alpha)
         r = p.alpha_refractory * r - p.w_refractory * _reset_path(p.through)(spk)
-        mem = psp + b + r
+        mem = psp + r
         spk = spike(mem, surrogate)
         record.add(spk=spk, mem=mem, q=q, p=psp, r=r)
+    return record.stacked()
+
+
+def decolle_synapses(s_in: Tensor, w: Tensor, p: Decolle, surrogate: Surrogate) -> dict:
+    """The same neuron as its authors' program has it: Q and P filter the inputs, U = W P + R."""
+    record, first = _Record(), torch.nn.functional.linear(s_in[0], w)
+    q, psp, r, spk = *(torch.zeros_like(s_in[0]) for _ in range(2)), *(torch.zeros_like(first) for _ in range(2))
+    for s in s_in:
+        q, psp = p.beta * q + s / (1 - p.beta), p.alpha * psp + q / (1 - p.alpha)
+        r = p.alpha_refractory * r - p.w_refractory * _reset_path(p.through)(spk)
+        mem = torch.nn.functional.linear(psp, w) + r
+        spk = spike(mem, surrogate)
+        record.add(spk=spk, mem=mem)
     return record.stacked()

@@ -46,8 +46,8 @@ def triangular(height: float, half_width: float) -> Surrogate:
     """height * max(0, 1 - |u| / half_width)."""
 
     def integral(u):
-        r = (u.abs() / half_width).clamp(max=1.0)
-        return torch.sign(u) * height * half_width * (r - r * r / 2)
+        z = (u / half_width).clamp(-1.0, 1.0)
+        return height * half_width * (z - z * z.abs() / 2)
 
     return Surrogate(lambda u: height * torch.relu(1 - u.abs() / half_width), integral)
 
