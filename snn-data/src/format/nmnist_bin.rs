@@ -1,0 +1,191 @@
+//! The 40-bit event layout of N-MNIST and N-Caltech101 (`.bin`, SLAYER's `.bs2`).
+//!
+//! Five bytes an event, no header: x, y, then one bit of polarity (1 is ON) and 23 bits of time in us, big-endian.
+//! A row of 240 marks an overflow of the camera's 13-bit clock: it is no event, and 2^13 us are added to the time of
+//! it and of all events that follow.
+//!
+//! # References
+//!
+//! Orchard, Jayawant, Cohen and Thakor, "Converting static image datasets to spiking neuromorphic datasets using
+//! saccades", 2015, doi:10.3389/fnins.2015.00437; the overflow rule is that of the authors' own reader.
+
+use std::path::Path;
+
+use super::{read_file, write_file};
+use crate::error::{DataError, FormatError};
+use crate::event::{Event, EventStream, SensorSize};
+
+/// Bytes of one event.
+pub const EVENT_BYTES: usize = 5;
+/// Size of N-MNIST's sensor.
+pub const NMNIST_SENSOR: SensorSize = SensorSize::new(34, 34);
+/// Row of an overflow marker.
+const OVERFLOW_ROW: u8 = 240;
+/// Time that an overflow marker adds, in us.
+const OVERFLOW_US: u32 = 1 << 13;
+/// Largest time that fits into an event, in us.
+const MAX_US: u32 = (1 << 23) - 1;
+
+/// Decodes the bytes of a recording.
+///
+/// # Errors
+///
+/// [`FormatError::Empty`], [`FormatError::PartialEvent`], [`FormatError::OutsideSensor`] (not a recording of this
+/// sensor), [`FormatError::TimeOverflow`].
+///
+/// # Examples
+///
+/// ```
+/// use snn_data::format::nmnist_bin::{NMNIST_SENSOR, decode};
+///
+/// // ON event at (3, 5), 1000 us; overflow marker; OFF event at (4, 5), 10 us after the overflow.
+/// let bytes = [3, 5, 0x80, 0x03, 0xE8, 0, 240, 0, 0, 0, 4, 5, 0, 0, 10];
+/// let events = decode(&bytes, NMNIST_SENSOR)?;
+/// assert_eq!(events.on(), [true, false]);
+/// assert_eq!(events.t(), [1000, 8192 + 10]);
+/// # Ok::<(), snn_data::error::FormatError>(())
+/// ```
+pub fn decode(bytes: &[u8], sensor: SensorSize) -> Result<EventStream, FormatError> {
+    if bytes.is_empty() {
+        return Err(FormatError::Empty { expected: EVENT_BYTES });
+    }
+    let (words, tail) = bytes.as_chunks::<EVENT_BYTES>();
+    if !tail.is_empty() {
+        return Err(FormatError::PartialEvent { len: bytes.len() });
+    }
+    let mut events = EventStream::with_capacity(words.len());
+    let mut overflow_us = 0u32;
+    for (k, word) in words.iter().enumerate() {
+        let offset = k * EVENT_BYTES;
+        let overflow = || FormatError::TimeOverflow { offset };
+        if word[1] == OVERFLOW_ROW {
+            overflow_us = overflow_us.checked_add(OVERFLOW_US).ok_or_else(overflow)?;
+            continue;
+        }
+        let event = decode_word(*word);
+        if !sensor.contains(event.x, event.y) {
+            return Err(FormatError::OutsideSensor { offset, x: event.x, y: event.y, sensor });
+        }
+        let t = event.t.checked_add(overflow_us).ok_or_else(overflow)?;
+        events.push(Event { t, ..event });
+    }
+    Ok(events)
+}
+
+fn decode_word([x, y, high, mid, low]: [u8; EVENT_BYTES]) -> Event {
+    let t = u32::from_be_bytes([0, high & 0x7F, mid, low]);
+    Event { x: x.into(), y: y.into(), on: high & 0x80 != 0, t }
+}
+
+/// Encodes a recording; times beyond 2^23 us are written with overflow markers.
+///
+/// # Errors
+///
+/// [`FormatError::Unwritable`] for a column above 255, a row above 239, and a time below that of an event before it
+/// which needed overflow markers.
+pub fn encode(events: &EventStream) -> Result<Vec<u8>, FormatError> {
+    let mut bytes = Vec::with_capacity(events.len() * EVENT_BYTES);
+    let mut overflow_us = 0u32;
+    for (index, event) in events.iter().enumerate() {
+        let unwritable = |field, value, expected| FormatError::Unwritable { index, field, value, expected };
+        let x = u8::try_from(event.x).map_err(|_| unwritable("x", event.x.into(), "0..255"))?;
+        let y = u8::try_from(event.y).ok().filter(|&y| y < OVERFLOW_ROW);
+        let y = y.ok_or_else(|| unwritable("y", event.y.into(), "0..239"))?;
+        while event.t.saturating_sub(overflow_us) > MAX_US {
+            bytes.extend_from_slice(&[0, OVERFLOW_ROW, 0, 0, 0]);
+            overflow_us += OVERFLOW_US;
+        }
+        let t = event.t.checked_sub(overflow_us);
+        let t = t.ok_or_else(|| unwritable("t", event.t, "times that do not decrease"))?;
+        let [_, high, mid, low] = t.to_be_bytes();
+        bytes.extend_from_slice(&[x, y, high | (u8::from(event.on) << 7), mid, low]);
+    }
+    Ok(bytes)
+}
+
+/// Reads the recording in `path`.
+///
+/// # Errors
+///
+/// [`DataError::Io`], or [`DataError::Malformed`] with what [`decode`] reports.
+pub fn read(path: &Path, sensor: SensorSize) -> Result<EventStream, DataError> {
+    decode(&read_file(path)?, sensor).map_err(DataError::malformed(path))
+}
+
+/// Writes a recording to `path`, through a temporary file beside it.
+///
+/// # Errors
+///
+/// [`DataError::Io`], or [`DataError::Malformed`] with what [`encode`] reports.
+pub fn write(path: &Path, events: &EventStream) -> Result<(), DataError> {
+    write_file(path, &encode(events).map_err(DataError::malformed(path))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(bytes: &[u8]) -> String {
+        decode(bytes, NMNIST_SENSOR).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn bad_bytes_are_named() {
+        assert_eq!(message(&[]), "the file is empty, expected at least 5 bytes");
+        let partial = "7 bytes are not a whole number of 5-byte events: 2 stray bytes at offset 5";
+        assert_eq!(message(&[0; 7]), partial);
+        let outside = "event at byte offset 5: (x, y) = (3, 34) lies outside the 34x34 sensor";
+        assert!(message(&[1, 1, 0, 0, 0, 3, 34, 0, 0, 0]).starts_with(outside));
+    }
+
+    #[test]
+    fn overflow_markers_add_up() {
+        let marker = [9, 240, 0x80, 1, 2];
+        let event = [1, 2, 0x80, 0, 7];
+        let bytes = [event, marker, marker, event].concat();
+        let events = decode(&bytes, NMNIST_SENSOR).unwrap();
+        assert_eq!(events.t(), [7, 7 + 2 * 8192]);
+    }
+
+    #[test]
+    fn too_many_overflow_markers_are_an_error() {
+        let bytes = [0, 240, 0, 0, 0].repeat(1 << 19);
+        assert!(matches!(decode(&bytes, NMNIST_SENSOR), Err(FormatError::TimeOverflow { .. })));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let stream =
+            |x, y, t: &[u32]| -> EventStream { t.iter().map(|&t| Event { x, y, on: true, t }).collect() };
+        let field = |events: &EventStream| match encode(events).unwrap_err() {
+            FormatError::Unwritable { field, .. } => field,
+            other => panic!("{other}"),
+        };
+        assert_eq!(field(&stream(256, 0, &[0])), "x");
+        assert_eq!(field(&stream(0, 240, &[0])), "y");
+        assert_eq!(field(&stream(0, 0, &[1 << 24, 5])), "t");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_or_fail(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(events) = decode(&bytes, NMNIST_SENSOR) {
+                prop_assert!(events.len() <= bytes.len() / EVENT_BYTES);
+                prop_assert!(events.iter().all(|e| NMNIST_SENSOR.contains(e.x, e.y)));
+            }
+        }
+
+        #[test]
+        fn writing_then_reading_gives_the_events_back(
+            mut times in prop::collection::vec(0u32..40_000_000, 1..50),
+            x in 0u16..34,
+            y in 0u16..34,
+        ) {
+            times.sort_unstable();
+            let events: EventStream = times.iter().map(|&t| Event { x, y, on: t % 2 == 0, t }).collect();
+            prop_assert_eq!(decode(&encode(&events).unwrap(), NMNIST_SENSOR).unwrap(), events);
+        }
+    }
+}
