@@ -70,7 +70,7 @@ struct Array {
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use snn_testkit::Golden;
 ///
 /// let golden = Golden::open("neurons");
