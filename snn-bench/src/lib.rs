@@ -4,12 +4,14 @@
 //! another program can write the same run directories and reports:
 //!
 //! - [`run_dir`]: a self-contained folder for a run, with atomic writes and resumable cells;
+//! - [`estimate`]: a number with its error;
 //! - [`table`]: aligned tables and numbers with their uncertainty for a terminal;
 //! - [`plot`]: the small drawing layer behind the figures (scales, axes, marks);
 //! - [`report`]: one self-contained HTML page from a plain data model.
 
 #![forbid(unsafe_code)]
 
+pub mod estimate;
 pub mod plot;
 pub mod report;
 pub mod run_dir;
