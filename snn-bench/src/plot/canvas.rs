@@ -161,7 +161,7 @@ impl Canvas<'_> {
         let units = (length(size.0), length(size.1));
         let mut canvas = Canvas { backend: SVGBackend::with_string(&mut text, units), size };
         draw(&mut canvas);
-        done(canvas.backend.present());
+        done(&canvas.backend.present());
         drop(canvas);
         with_own_root(&text, size, alt)
     }
@@ -174,7 +174,7 @@ impl Canvas<'_> {
 
     /// A straight line.
     pub fn line(&mut self, from: Point, to: Point, stroke: Stroke) {
-        done(self.backend.draw_line(units(from), units(to), &stroke.style()));
+        done(&self.backend.draw_line(units(from), units(to), &stroke.style()));
     }
 
     /// A straight line in dashes.
@@ -194,14 +194,14 @@ impl Canvas<'_> {
     /// Straight lines from each point to the next.
     pub fn path(&mut self, points: &[Point], stroke: Stroke) {
         if points.len() > 1 {
-            done(self.backend.draw_path(points.iter().map(|&p| units(p)), &stroke.style()));
+            done(&self.backend.draw_path(points.iter().map(|&p| units(p)), &stroke.style()));
         }
     }
 
     /// A filled rectangle between two opposite corners.
     pub fn rect(&mut self, a: Point, b: Point, color: Color, opacity: f64) {
         let (from, to) = ((a.0.min(b.0), a.1.min(b.1)), (a.0.max(b.0), a.1.max(b.1)));
-        done(self.backend.draw_rect(units(from), units(to), &mixed(color, opacity), true));
+        done(&self.backend.draw_rect(units(from), units(to), &mixed(color, opacity), true));
     }
 
     /// The outline of a rectangle between two opposite corners.
@@ -214,7 +214,7 @@ impl Canvas<'_> {
         let (x, y) = center;
         let corners: &[Point] = match marker {
             Marker::Circle => {
-                done(self.backend.draw_circle(units(center), length(r), &color.rgb(), true));
+                done(&self.backend.draw_circle(units(center), length(r), &color.rgb(), true));
                 return;
             }
             Marker::Square => &[(-0.88, -0.88), (0.88, -0.88), (0.88, 0.88), (-0.88, 0.88)],
@@ -222,12 +222,12 @@ impl Canvas<'_> {
             Marker::Triangle => &[(0.0, -1.2), (1.15, 0.85), (-1.15, 0.85)],
         };
         let corners = corners.iter().map(|&(dx, dy)| units((x + dx * r, y + dy * r)));
-        done(self.backend.fill_polygon(corners, &color.rgb()));
+        done(&self.backend.fill_polygon(corners, &color.rgb()));
     }
 
     /// A line of text.
     pub fn text(&mut self, text: &str, at: Point, how: Text) {
-        done(self.backend.draw_text(text, &how.style(), units(at)));
+        done(&self.backend.draw_text(text, &how.style(), units(at)));
     }
 
     /// The vertical line of an error bar with its two caps.
@@ -253,7 +253,7 @@ pub fn text_width(text: &str, size: f64) -> f64 {
 }
 
 /// Writing to a string, all that the backend does here, has no way to fail.
-fn done<E>(result: Result<(), E>) {
+fn done<E>(result: &Result<(), E>) {
     debug_assert!(result.is_ok());
 }
 

@@ -32,19 +32,19 @@ const ZOOM_ABOVE: f64 = 0.10;
 const ZOOM_REACH: f64 = 0.05;
 
 /// Whether some accuracies lie so far apart that differences near the best cannot be seen.
-fn needs_zoom(accuracies: &[f64]) -> bool {
+fn needs_zoom(accuracies: &[Estimate]) -> bool {
     let best = best_of(accuracies);
-    accuracies.iter().any(|accuracy| best - accuracy > ZOOM_ABOVE)
+    accuracies.iter().any(|accuracy| best - accuracy.mean > ZOOM_ABOVE)
 }
 
 /// Those accuracies that the figure near the best shows.
-fn near_best(accuracies: &[f64]) -> Vec<f64> {
+fn near_best(accuracies: &[Estimate]) -> Vec<Estimate> {
     let best = best_of(accuracies);
-    accuracies.iter().copied().filter(|accuracy| best - accuracy <= ZOOM_REACH).collect()
+    accuracies.iter().copied().filter(|accuracy| best - accuracy.mean <= ZOOM_REACH).collect()
 }
 
-fn best_of(accuracies: &[f64]) -> f64 {
-    accuracies.iter().copied().filter(|a| a.is_finite()).fold(0.0, f64::max)
+fn best_of(accuracies: &[Estimate]) -> f64 {
+    accuracies.iter().map(|accuracy| accuracy.mean).filter(|a| a.is_finite()).fold(0.0, f64::max)
 }
 
 /// A linear scale for percentages, which end at 0 and 100.
@@ -55,7 +55,8 @@ fn percent_scale(percentages: Vec<f64>) -> Scale {
     }
 }
 
-/// An accuracy axis in percent, for fractions.
-fn accuracy_axis(accuracies: &[f64]) -> Axis {
-    Axis::new("accuracy (%)", percent_scale(accuracies.iter().map(|a| 100.0 * a).collect()))
+/// An accuracy axis in percent, for fractions with their error bars.
+fn accuracy_axis(accuracies: &[Estimate]) -> Axis {
+    let ends = accuracies.iter().flat_map(|accuracy| <[f64; 2]>::from(accuracy.scaled(100.0).ends()));
+    Axis::new("accuracy (%)", percent_scale(ends.collect()))
 }

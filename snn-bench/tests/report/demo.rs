@@ -24,8 +24,8 @@ pub(crate) fn demo() -> ReportData {
 }
 
 /// A repeatable number between 0 and 1.
-fn noise(i: usize) -> f64 {
-    let x = (i as f64 * 12.9898 + 78.233).sin() * 43_758.545_3;
+fn noise(i: f64) -> f64 {
+    let x = (i * 12.9898 + 78.233).sin() * 43_758.545_3;
     x - x.floor()
 }
 
@@ -74,7 +74,7 @@ fn training() -> Training {
         seed,
         epochs: (0..25_u32)
             .map(|epoch| {
-                let jitter = noise(usize::try_from(seed * 100).unwrap() + epoch as usize) - 0.5;
+                let jitter = noise(seed as f64 * 100.0 + f64::from(epoch)) - 0.5;
                 let left = (-speed * f64::from(epoch)).exp();
                 EpochPoint {
                     epoch,
@@ -142,8 +142,9 @@ fn sensitivity() -> Sensitivity {
             .enumerate()
             .flat_map(|(idx, layer)| {
                 [8_u32, 4, 3, 2].into_iter().map(move |bits| {
-                    let omega = 900.0 / 12_f64.powi(idx as i32) * 4_f64.powi(-(bits as i32));
-                    let bend = 1.0 + 0.6 * (noise(idx * 10 + bits as usize) - 0.5);
+                    let (depth, width) = (idx as f64, f64::from(bits));
+                    let omega = 900.0 / 12_f64.powf(depth) * 4_f64.powf(-width);
+                    let bend = 1.0 + 0.6 * (noise(depth * 10.0 + width) - 0.5);
                     let drop = estimate(height * (omega / 60.0).powf(0.8) * bend - 0.001, 0.004);
                     SensitivityPoint { layer: (*layer).to_owned(), bits, omega, drop }
                 })
@@ -182,11 +183,11 @@ fn pareto() -> Pareto {
 
 fn raster() -> Raster {
     let mut spikes = Vec::new();
-    for step in 0..100 {
-        for neuron in 0..128 {
+    for step in 0..100_usize {
+        for neuron in 0..128_usize {
             let wave = ((step as f64) / 33.0 * std::f64::consts::PI).sin().abs();
             let tuning = if neuron % 7 == 3 { 0.35 } else { 0.05 };
-            if noise(step * 131 + neuron) < tuning * wave {
+            if noise((step * 131 + neuron) as f64) < tuning * wave {
                 spikes.push((step, neuron));
             }
         }
@@ -200,7 +201,7 @@ fn membrane(bits: u32) -> Membrane {
     let step = 2.4 / (n_levels - 1) as f64;
     let (mut u, mut mem, mut spikes) = (0.0, Vec::new(), Vec::new());
     for t in 0..100 {
-        u = 0.9 * u + 0.42 * noise(t * 7 + 1) - 0.08;
+        u = 0.9 * u + 0.42 * noise((t * 7 + 1) as f64) - 0.08;
         mem.push(u);
         if u > threshold {
             spikes.push(t);

@@ -16,12 +16,17 @@ pub(in crate::report) fn accuracy_vs_bits(data: &AccuracyVsBits) -> Result<Vec<F
     Ok(vec![whole, figure_of(data, "accuracy-vs-bits-near-float", "The same, near the best", &near)?])
 }
 
-fn accuracies(data: &AccuracyVsBits) -> Vec<f64> {
+fn accuracies(data: &AccuracyVsBits) -> Vec<Estimate> {
     let points = data.series.iter().flat_map(|series| &series.points).map(|point| point.accuracy);
-    points.chain(data.float).map(|accuracy| accuracy.mean).collect()
+    points.chain(data.float).collect()
 }
 
-fn figure_of(data: &AccuracyVsBits, slug: &str, title: &str, shown: &[f64]) -> Result<Figure, ReportError> {
+fn figure_of(
+    data: &AccuracyVsBits,
+    slug: &str,
+    title: &str,
+    shown: &[Estimate],
+) -> Result<Figure, ReportError> {
     let caption = format!(
         "Accuracy of networks quantized to a mean of so many bits per weight. Dashed: the float network, with its error band. Points at the same \
          bits are moved apart a little. {}",
@@ -37,7 +42,7 @@ fn figure_of(data: &AccuracyVsBits, slug: &str, title: &str, shown: &[f64]) -> R
     })
 }
 
-fn draw(canvas: &mut Canvas<'_>, data: &AccuracyVsBits, shown: &[f64]) {
+fn draw(canvas: &mut Canvas<'_>, data: &AccuracyVsBits, shown: &[Estimate]) {
     let bits = data.series.iter().flat_map(|series| &series.points).map(|point| point.bits);
     let x = Axis::new("mean bits per weight", bits_scale(bits));
     let frame = Frame::draw(canvas, x, accuracy_axis(shown), &keys(data));

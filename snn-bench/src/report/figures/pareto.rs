@@ -4,7 +4,7 @@ use super::*;
 
 /// All networks with the front as a staircase; near the best once more if needed.
 pub(in crate::report) fn pareto(data: &Pareto) -> Result<Vec<Figure>, ReportError> {
-    let accuracies: Vec<f64> = data.points.iter().map(|point| point.accuracy.mean).collect();
+    let accuracies: Vec<Estimate> = data.points.iter().map(|point| point.accuracy).collect();
     let whole = figure_of(data, "pareto", "Accuracy against size", &accuracies)?;
     if !needs_zoom(&accuracies) {
         return Ok(vec![Figure { is_wide: true, ..whole }]);
@@ -13,7 +13,7 @@ pub(in crate::report) fn pareto(data: &Pareto) -> Result<Vec<Figure>, ReportErro
     Ok(vec![whole, figure_of(data, "pareto-near-best", "The same, near the best", &near)?])
 }
 
-fn figure_of(data: &Pareto, slug: &str, title: &str, shown: &[f64]) -> Result<Figure, ReportError> {
+fn figure_of(data: &Pareto, slug: &str, title: &str, shown: &[Estimate]) -> Result<Figure, ReportError> {
     let caption = format!(
         "Accuracy against exact size (codes, scales and zero points). The line joins the networks that no \
          other one beats in both (the Pareto front). {}",
@@ -29,7 +29,7 @@ fn figure_of(data: &Pareto, slug: &str, title: &str, shown: &[f64]) -> Result<Fi
     })
 }
 
-fn draw(canvas: &mut Canvas<'_>, data: &Pareto, shown: &[f64]) {
+fn draw(canvas: &mut Canvas<'_>, data: &Pareto, shown: &[Estimate]) {
     let kinds = figure::distinct(data.points.iter().map(|point| point.kind.as_str()));
     let sizes = data.points.iter().map(kibibytes);
     let x = Axis::new("size (KiB)", Scale::log(sizes));
