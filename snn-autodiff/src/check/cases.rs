@@ -1,0 +1,166 @@
+//! Every op and neuron of the core, at settings that cover its branches.
+
+use super::{OpCase, Smoothness, noise};
+use snn_core::Tensor;
+use snn_core::kernels::conv::ConvShape;
+use snn_core::loss::Loss;
+use snn_core::neuron::{
+    Alif, CubaLif, Decolle, Dynamics, Firing, Li, Lif, Reset, ResetGrad, ResetTime, Scan, SpikeForward,
+};
+use snn_core::ops::{
+    Add, AddBias, BatchStats, Concat, Conv2d, Detach, Dropout, Linear, MeanTime, Mul, Normalize, Pool2d,
+    PoolKind, Reshape, Scale,
+};
+use snn_core::surrogate::Surrogate;
+
+/// One case for every op and neuron, at every setting with derivatives of its own.
+#[must_use]
+pub fn cases() -> Vec<OpCase> {
+    let mut all = ops();
+    all.extend(losses());
+    for smoothness in [Smoothness::Smooth, Smoothness::Surrogate] {
+        all.extend(neurons(smoothness));
+    }
+    all
+}
+
+macro_rules! case {
+    ($name:expr, $smoothness:expr, $op:expr, $inputs:expr) => {
+        OpCase {
+            name: $name.to_string(),
+            real: Box::new($op),
+            dual: Box::new($op),
+            inputs: $inputs,
+            smoothness: $smoothness,
+        }
+    };
+}
+
+/// Inputs of the given shapes, in (−1, 1).
+fn inputs<const N: usize>(shapes: [&[usize]; N]) -> Vec<Tensor<f64>> {
+    (0..).zip(shapes).map(|(i, shape)| noise(shape, i)).collect()
+}
+
+fn ops() -> Vec<OpCase> {
+    use Smoothness::Smooth;
+    let conv = conv_shape();
+    let pool = |kind| Pool2d { kind, kernel: [2; 2], stride: [2; 2] };
+    let image: &[usize] = &[2, 2, 4, 5, 5];
+    let rows: &[usize] = &[3, 2, 4];
+    vec![
+        case!("Add", Smooth, Add, inputs([rows, rows])),
+        case!("AddBias", Smooth, AddBias, inputs([rows, &[4]])),
+        case!("Mul", Smooth, Mul, inputs([rows, rows])),
+        case!("Scale", Smooth, Scale { factor: -1.5 }, inputs([rows])),
+        case!("MeanTime", Smooth, MeanTime, inputs([rows])),
+        case!("Concat", Smooth, Concat, inputs([rows, &[3, 2, 1]])),
+        case!("Reshape", Smooth, Reshape { features: vec![2, 2] }, inputs([rows])),
+        case!("Dropout", Smooth, Dropout { probability: 0.4, seed: 3 }, inputs([rows])),
+        case!("Linear", Smooth, Linear, inputs([rows, &[4, 3], &[3]])),
+        case!("Conv2d", Smooth, Conv2d { shape: conv }, inputs([image, &[6, 2, 3, 2], &[6]])),
+        case!("Pool2d average", Smooth, pool(PoolKind::Average), inputs([image])),
+        case!("Pool2d max", Smooth, pool(PoolKind::Max), inputs([image])),
+        case!("Pool2d sum", Smooth, pool(PoolKind::Sum), inputs([image])),
+        case!("BatchStats", Smooth, BatchStats, inputs([image])),
+        case!("Normalize", Smooth, Normalize { epsilon: 0.1 }, normalize_inputs()),
+        case!("Detach", Smoothness::Surrogate, Detach, inputs([rows])),
+    ]
+}
+
+fn conv_shape() -> ConvShape {
+    ConvShape {
+        c_in: 4,
+        input: [5, 5],
+        c_out: 6,
+        kernel: [3, 2],
+        stride: [2, 1],
+        padding: [1, 0],
+        dilation: [1, 2],
+        groups: 2,
+    }
+}
+
+/// Variances are positive.
+fn normalize_inputs() -> Vec<Tensor<f64>> {
+    let mut inputs = inputs([&[2, 2, 3, 2], &[2, 3], &[3], &[3]]);
+    inputs[1] = inputs[1].map(|v: f64| v.abs() + 0.5);
+    inputs
+}
+
+fn losses() -> Vec<OpCase> {
+    let labels = [1, 0, 3];
+    let all = [
+        ("cross-entropy of counts", Loss::CrossEntropyCount),
+        ("cross-entropy of rates", Loss::CrossEntropyRate),
+        ("cross-entropy of the mean", Loss::CrossEntropyMean),
+        ("per step", Loss::PerStep { lambda: 0.3, target: 1.0 }),
+        ("MSE of counts", Loss::MseCount { correct_rate: 0.8, incorrect_rate: 0.2 }),
+        ("smooth L1", Loss::SmoothL1 { burn_in: 1, n_classes: 4 }),
+    ];
+    let case = |(name, loss): (&str, Loss)| OpCase {
+        name: format!("LossOp {name}"),
+        real: loss.op(&labels, 2),
+        dual: loss.op(&labels, 2),
+        inputs: inputs([&[3, 3, 4]]),
+        smoothness: Smoothness::Smooth,
+    };
+    all.map(case).into()
+}
+
+/// Every neuron with every reset; smooth ones differentiate through the reset, surrogate ones try every rule.
+fn neurons(smoothness: Smoothness) -> Vec<OpCase> {
+    let mut all = Vec::new();
+    for firing in firings(smoothness) {
+        let tag = format!(
+            "{:?} {:?} {:?} {:?}",
+            firing.reset, firing.reset_time, firing.reset_grad, firing.surrogate
+        );
+        push(&mut all, "Lif", &tag, smoothness, Lif { beta: 0.8, gain: 1.1, firing });
+        push(&mut all, "CubaLif", &tag, smoothness, CubaLif { alpha: 0.7, beta: 0.8, firing });
+        push(&mut all, "Alif", &tag, smoothness, Alif { beta: 0.8, rho: 0.9, kappa: 0.3, firing });
+        let decolle = Decolle { alpha: 0.8, beta: 0.7, alpha_rp: 0.6, w_rp: 0.9, firing };
+        push(&mut all, "Decolle", &tag, smoothness, decolle);
+    }
+    push(&mut all, "Li", "", smoothness, Li { beta: 0.8 });
+    all
+}
+
+fn firings(smoothness: Smoothness) -> Vec<Firing> {
+    let (forward, grads): (_, &[ResetGrad]) = match smoothness {
+        Smoothness::Smooth => (SpikeForward::Smooth, &[ResetGrad::Through]),
+        Smoothness::Surrogate => {
+            (SpikeForward::Hard, &[ResetGrad::Through, ResetGrad::Detached, ResetGrad::FrozenTerm])
+        }
+    };
+    let mut all = Vec::new();
+    for reset in [Reset::Subtract, Reset::Zero, Reset::None] {
+        for reset_time in [ResetTime::NextStep, ResetTime::SameStep] {
+            for &reset_grad in grads {
+                for surrogate in [Surrogate::Atan { alpha: 2.0 }, Surrogate::Sigmoid { slope: 5.0 }] {
+                    let threshold = 0.4;
+                    let base = Firing { threshold, reset, reset_time, reset_grad, ..Firing::default() };
+                    all.push(Firing { surrogate, forward, ..base });
+                }
+            }
+        }
+    }
+    all
+}
+
+fn push<D: Dynamics<N>, const N: usize>(
+    all: &mut Vec<OpCase>,
+    name: &str,
+    tag: &str,
+    smoothness: Smoothness,
+    neuron: D,
+) {
+    let current: &[usize] = &[5, 2, 3];
+    all.push(case!(format!("{name} {tag}"), smoothness, Scan::new(neuron), inputs([current])));
+    let recurrent = inputs([current, &[3, 3], &[3]]);
+    all.push(case!(
+        format!("RecurrentScan {name} {tag}"),
+        smoothness,
+        Scan::new(neuron).recurrent(),
+        recurrent
+    ));
+}

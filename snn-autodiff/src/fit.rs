@@ -1,0 +1,384 @@
+//! The training loop and evaluation.
+//!
+//! A batch is split into micro-batches of a fixed number of samples; each runs forward and backward on a tape of its
+//! own, on any thread, and the gradients are added up in order. So results depend on the micro-batch size, never on the
+//! number of threads. Networks with batch normalization run a batch as one.
+
+use crate::grads::Grads;
+use crate::optim::{self, Optimizer, Schedule, State, clip_norm};
+use crate::tape::Tape;
+use rayon::prelude::*;
+use snn_core::loss::{self, Loss};
+use snn_core::metrics::{Activity, Meter};
+use snn_core::rng::sub_seed;
+use snn_core::{Exec, Module, Pass, Role, Tensor};
+use std::ops::ControlFlow;
+
+/// Samples with their labels.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// `[T, B, features…]`.
+    pub x: Tensor<f32>,
+    /// One label for each of the `B` samples.
+    pub labels: Vec<usize>,
+}
+
+/// Why a data source could not deliver.
+pub type DataError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where batches come from.
+pub trait BatchSource: Sync {
+    /// The batches of an epoch, in order: the same for the same epoch.
+    fn batches(&self, epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_>;
+}
+
+/// How to train.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FitConfig {
+    /// Passes over the data, counted from the very first, also when a run goes on.
+    pub epochs: u64,
+    /// Learning rate before the schedule.
+    pub learning_rate: f64,
+    /// Factor of the learning rate over epochs.
+    pub schedule: Schedule,
+    /// Largest norm of the gradients of a batch.
+    pub clip_norm: Option<f64>,
+    /// Samples that one task runs at a time. It decides the order of summation, so it belongs to the result.
+    pub micro_batch: usize,
+    /// Share of the batch statistics in an update of the running ones.
+    pub norm_momentum: f32,
+    /// Seed of dropout.
+    pub seed: u64,
+}
+
+impl Default for FitConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 20,
+            learning_rate: 1e-3,
+            schedule: Schedule::Constant,
+            clip_norm: None,
+            micro_batch: 8,
+            norm_momentum: 0.1,
+            seed: 0,
+        }
+    }
+}
+
+/// How far a run has come: with the parameters, all that a checkpoint must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Epochs done.
+    pub epoch: u64,
+    /// The optimizer's memory.
+    pub optimizer: State,
+}
+
+/// What [`fit`] tells its watcher.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A batch was learned.
+    Batch {
+        /// Number of the epoch, from 0.
+        epoch: u64,
+        /// Number of the batch, from 0.
+        batch: u64,
+        /// Mean loss of the batch.
+        loss: f64,
+    },
+    /// An epoch is over; parameters and progress may be saved now.
+    Epoch(EpochSummary),
+}
+
+/// An epoch in numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpochSummary {
+    /// Number of the epoch, from 0.
+    pub epoch: u64,
+    /// Loss per sample, mean over the epoch while it was learning.
+    pub loss: f64,
+    /// Share of samples predicted right while it was learning.
+    pub accuracy: f64,
+    /// Samples seen.
+    pub n: usize,
+    /// Learning rate of the last batch.
+    pub learning_rate: f64,
+}
+
+/// Why training or evaluation ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FitError {
+    /// The watcher asked for it. The epoch at hand is lost; go on from the last saved one.
+    #[error("stopped in epoch {epoch}")]
+    Stopped {
+        /// The epoch at hand.
+        epoch: u64,
+    },
+    /// The loss is not a finite number any more.
+    #[error("loss is {loss} in epoch {epoch}, batch {batch}: lower the learning rate or clip gradients")]
+    Diverged {
+        /// The epoch.
+        epoch: u64,
+        /// The batch.
+        batch: u64,
+        /// The loss.
+        loss: f64,
+    },
+    /// A batch whose labels and samples differ in number, or without samples.
+    #[error("batch of shape {shape:?} with {labels} labels")]
+    Batch {
+        /// Shape of its samples.
+        shape: Vec<usize>,
+        /// Number of its labels.
+        labels: usize,
+    },
+    /// The data source failed.
+    #[error("data: {0}")]
+    Data(#[source] DataError),
+}
+
+/// Trains from where `progress` stands to `config.epochs`, telling `watch` of each batch and epoch.
+///
+/// Save the parameters and `progress` when an epoch is over: a run that goes on from there ends in the same bytes as one
+/// that was never interrupted, since all randomness depends on seed, epoch and batch only.
+///
+/// # Errors
+/// [`FitError`]: stopped by the watcher, diverged, or the data source failed.
+pub fn fit<M: Module + Sync>(
+    net: &mut M,
+    data: &dyn BatchSource,
+    loss: &Loss,
+    optimizer: &dyn Optimizer,
+    config: &FitConfig,
+    progress: &mut Progress,
+    watch: &mut dyn FnMut(&Event, &M, &Progress) -> ControlFlow<()>,
+) -> Result<(), FitError> {
+    while progress.epoch < config.epochs {
+        let epoch = progress.epoch;
+        let n_batches = count_hint(data.batches(epoch).size_hint());
+        let mut totals = Totals::default();
+        let mut learning_rate = config.learning_rate;
+        for (i, batch) in (0..).zip(data.batches(epoch)) {
+            let batch = batch.map_err(FitError::Data)?;
+            check(&batch)?;
+            learning_rate =
+                config.learning_rate * config.schedule.factor(epoch as f64 + i as f64 / n_batches);
+            let done = learn(net, &batch, loss, optimizer, config, progress, (i, learning_rate))?;
+            totals.add(&done);
+            let event = Event::Batch { epoch, batch: i, loss: done.loss };
+            if watch(&event, net, progress).is_break() {
+                return Err(FitError::Stopped { epoch });
+            }
+        }
+        progress.epoch += 1;
+        if watch(&Event::Epoch(totals.summary(epoch, learning_rate)), net, progress).is_break() {
+            return Err(FitError::Stopped { epoch: progress.epoch });
+        }
+    }
+    Ok(())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a number of batches")]
+fn count_hint(hint: (usize, Option<usize>)) -> f64 {
+    hint.1.unwrap_or(hint.0).max(1) as f64
+}
+
+fn check(batch: &Batch) -> Result<(), FitError> {
+    let shape = batch.x.shape();
+    if shape.len() >= 3 && shape[1] == batch.labels.len() && !batch.x.is_empty() {
+        return Ok(());
+    }
+    Err(FitError::Batch { shape: shape.to_vec(), labels: batch.labels.len() })
+}
+
+#[derive(Clone, Debug, Default)]
+struct Totals {
+    loss: f64,
+    correct: usize,
+    n: usize,
+}
+
+impl Totals {
+    #[allow(clippy::cast_precision_loss, reason = "a number of samples")]
+    fn add(&mut self, batch: &Self) {
+        self.loss += batch.loss * batch.n as f64;
+        self.correct += batch.correct;
+        self.n += batch.n;
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a number of samples")]
+    fn summary(&self, epoch: u64, learning_rate: f64) -> EpochSummary {
+        let n = self.n.max(1) as f64;
+        EpochSummary {
+            epoch,
+            loss: self.loss / n,
+            accuracy: self.correct as f64 / n,
+            n: self.n,
+            learning_rate,
+        }
+    }
+}
+
+/// What a micro-batch gives.
+struct Part {
+    loss: f64,
+    correct: usize,
+    grads: Grads,
+    /// Batch statistics, by the name of their running twin.
+    statistics: Vec<(String, Tensor<f32>)>,
+}
+
+/// One optimizer step on a batch; returns its loss and hits.
+fn learn<M: Module + Sync>(
+    net: &mut M,
+    batch: &Batch,
+    loss: &Loss,
+    optimizer: &dyn Optimizer,
+    config: &FitConfig,
+    progress: &mut Progress,
+    (index, learning_rate): (u64, f64),
+) -> Result<Totals, FitError> {
+    let n = batch.labels.len();
+    let size = if net.needs_whole_batch() { n } else { config.micro_batch.clamp(1, n) };
+    let seed = sub_seed(config.seed, &format!("dropout/{}/{index}", progress.epoch));
+    let shared: &M = net;
+    let parts: Vec<Part> = (0..n.div_ceil(size))
+        .into_par_iter()
+        .map(|i| {
+            let pass = Pass::training(sub_seed(seed, &i.to_string()));
+            run_part(shared, &slice(batch, i * size, size), loss, n, &pass)
+        })
+        .collect();
+    let mut totals = Totals { n, ..Totals::default() };
+    let mut grads = Grads::new();
+    for part in parts {
+        totals.loss += part.loss;
+        totals.correct += part.correct;
+        grads.add_all(part.grads);
+        update_statistics(net, part.statistics, config.norm_momentum);
+    }
+    if !totals.loss.is_finite() {
+        return Err(FitError::Diverged { epoch: progress.epoch, batch: index, loss: totals.loss });
+    }
+    if let Some(max_norm) = config.clip_norm {
+        clip_norm(&mut grads, max_norm);
+    }
+    #[allow(clippy::cast_possible_truncation, reason = "training is in f32")]
+    optim::step(optimizer, &mut progress.optimizer, net, &grads, learning_rate as f32);
+    Ok(totals)
+}
+
+fn run_part<M: Module>(net: &M, batch: &Batch, loss: &Loss, normalizer: usize, pass: &Pass) -> Part {
+    let mut tape = Tape::<f32>::new();
+    let x = tape.input(&batch.x);
+    let y = net.forward(&mut tape, &x, pass);
+    let value = tape.apply(loss.op(&batch.labels, normalizer), &[&y]);
+    let predicted = loss::predict(tape.value(y), loss);
+    Part {
+        loss: f64::from(tape.value(value).item()),
+        correct: hits(&predicted, &batch.labels),
+        statistics: tape.recorded().map(|(name, t)| (name.to_owned(), t.clone())).collect(),
+        grads: tape.backward(value),
+    }
+}
+
+fn hits(predicted: &[usize], labels: &[usize]) -> usize {
+    predicted.iter().zip(labels).filter(|(p, l)| p == l).count()
+}
+
+/// Samples `first..first + size` of a batch, or as many as there are.
+fn slice(batch: &Batch, first: usize, size: usize) -> Batch {
+    let (n_steps, n) = (batch.x.shape()[0], batch.labels.len());
+    let last = (first + size).min(n);
+    if first == 0 && last == n {
+        return batch.clone();
+    }
+    let sample = batch.x.len() / (n_steps * n);
+    let steps = batch.x.as_slice().chunks(n * sample);
+    let x: Vec<f32> = steps.flat_map(|step| &step[first * sample..last * sample]).copied().collect();
+    let mut shape = batch.x.shape().to_vec();
+    shape[1] = last - first;
+    Batch { x: Tensor::new(&shape, x), labels: batch.labels[first..last].to_vec() }
+}
+
+fn update_statistics<M: Module>(net: &mut M, statistics: Vec<(String, Tensor<f32>)>, momentum: f32) {
+    for (name, batch) in statistics {
+        net.visit_params_mut(&mut |p| {
+            if p.role == Role::Buffer && p.name == name {
+                let blend = |running: f32, now: f32| running + momentum * (now - running);
+                p.value = p.value.zip(&batch, blend);
+            }
+        });
+    }
+}
+
+/// What a network does on a data set.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// Share of samples predicted right.
+    pub accuracy: f64,
+    /// Mean loss per sample.
+    pub loss: f64,
+    /// Samples.
+    pub n: usize,
+    /// For each sample in order, whether it was predicted right: for paired comparisons.
+    pub hits: Vec<bool>,
+    /// Spikes and synaptic operations of the whole data set.
+    pub activity: Activity,
+}
+
+impl Evaluation {
+    /// Effective synaptic operations per sample.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a mean")]
+    pub fn synops_per_sample(&self) -> f64 {
+        self.activity.synops.effective as f64 / self.n.max(1) as f64
+    }
+}
+
+/// Samples that one evaluation task runs at a time.
+const EVALUATION_CHUNK: usize = 16;
+
+/// Runs a network over the data of epoch 0 without learning.
+///
+/// # Errors
+/// [`FitError::Data`] if the data source fails, [`FitError::Batch`] for a batch that is not one.
+pub fn evaluate<M: Module + Sync>(
+    net: &M,
+    data: &dyn BatchSource,
+    loss: &Loss,
+) -> Result<Evaluation, FitError> {
+    let mut all =
+        Evaluation { accuracy: 0.0, loss: 0.0, n: 0, hits: Vec::new(), activity: Activity::default() };
+    for batch in data.batches(0) {
+        let batch = batch.map_err(FitError::Data)?;
+        check(&batch)?;
+        let n = batch.labels.len();
+        let parts: Vec<Evaluation> = (0..n.div_ceil(EVALUATION_CHUNK))
+            .into_par_iter()
+            .map(|i| evaluate_part(net, &slice(&batch, i * EVALUATION_CHUNK, EVALUATION_CHUNK), loss))
+            .collect();
+        for part in parts {
+            all.loss += part.loss;
+            all.n += part.n;
+            all.hits.extend(part.hits);
+            all.activity.merge(&part.activity);
+        }
+    }
+    let n = all.n.max(1) as f64;
+    all.loss /= n;
+    all.accuracy = all.hits.iter().filter(|&&hit| hit).count() as f64 / n;
+    Ok(all)
+}
+
+/// The loss of the result is the sum over the samples.
+fn evaluate_part<M: Module>(net: &M, batch: &Batch, loss: &Loss) -> Evaluation {
+    let mut meter = Meter::new();
+    let x = meter.input(&batch.x);
+    let y = net.forward(&mut meter, &x, &Pass::inference());
+    let value = meter.apply(loss.op(&batch.labels, 1), &[&y]);
+    let hits = loss::predict(&y, loss).iter().zip(&batch.labels).map(|(p, l)| p == l).collect();
+    let activity = meter.activity;
+    Evaluation { accuracy: 0.0, loss: f64::from(value.item()), n: batch.labels.len(), hits, activity }
+}

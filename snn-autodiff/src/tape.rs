@@ -1,0 +1,175 @@
+//! [`Tape`]: an interpreter that records what it computes, to walk back over it.
+
+use crate::grads::Grads;
+use snn_core::exec::{Exec, ParamReader};
+use snn_core::op::{Backward, Op, Saved};
+use snn_core::{Param, Scalar, Tensor};
+
+/// Records the ops of one forward pass. The order of recording is the order of computation, so that the backward is one
+/// loop in reverse.
+///
+/// On `f32` it trains, on `f64` it checks gradients, on dual numbers its backward yields Hessian-vector products.
+///
+/// ```
+/// use snn_autodiff::Tape;
+/// use snn_core::ops::Mul;
+/// use snn_core::{Exec, Param, Role, Tensor};
+///
+/// let w = Param::new("w", Tensor::new(&[2], vec![3.0, -1.0]), Role::Bias);
+/// let mut tape = Tape::<f64>::new();
+/// let v = tape.param(&w);
+/// let y = tape.apply(Box::new(Mul), &[&v, &v]); // w²
+/// let grads = tape.backward_from(y, Tensor::full(&[2], 1.0));
+/// assert_eq!(grads.get("w").map(Tensor::as_slice), Some(&[6.0, -2.0][..]));
+/// ```
+pub struct Tape<'a, S: Scalar> {
+    nodes: Vec<Node<S>>,
+    leaves: Vec<(String, Var)>,
+    recorded: Vec<(String, Var)>,
+    params: ParamReader<'a, S>,
+}
+
+/// A value on a tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Var(usize);
+
+struct Node<S: Scalar> {
+    op: Option<Box<dyn Op<S>>>,
+    inputs: Vec<Var>,
+    value: Tensor<S>,
+    saved: Saved<S>,
+    /// Whether a trained parameter is among its ancestors.
+    needs_grad: bool,
+}
+
+impl<S: Scalar> std::fmt::Debug for Tape<'_, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tape").field("nodes", &self.nodes.len()).finish_non_exhaustive()
+    }
+}
+
+impl<S: Scalar> Default for Tape<'_, S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'a, S: Scalar> Tape<'a, S> {
+    /// An empty tape that reads parameters as they are.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_params(Box::new(|p| p.value.cast()))
+    }
+
+    /// An empty tape that reads parameters through `params`: shifted ones for finite differences, dual ones for
+    /// Hessian-vector products.
+    #[must_use]
+    pub fn with_params(params: ParamReader<'a, S>) -> Self {
+        Self { nodes: Vec::new(), leaves: Vec::new(), recorded: Vec::new(), params }
+    }
+
+    /// The tensor behind a handle.
+    #[must_use]
+    pub fn value(&self, var: Var) -> &Tensor<S> {
+        &self.nodes[var.0].value
+    }
+
+    /// What [`Exec::record`] was told, in order.
+    pub fn recorded(&self) -> impl Iterator<Item = (&str, &Tensor<S>)> {
+        self.recorded.iter().map(|(name, var)| (name.as_str(), self.value(*var)))
+    }
+
+    /// Gradients of the scalar `loss` by every trained parameter that was read.
+    ///
+    /// # Panics
+    /// If `loss` does not have exactly one entry.
+    #[must_use]
+    pub fn backward(&self, loss: Var) -> Grads<S> {
+        assert_eq!(self.value(loss).len(), 1, "backward: the loss has shape {:?}", self.value(loss).shape());
+        self.backward_from(loss, Tensor::full(self.value(loss).shape(), S::ONE))
+    }
+
+    /// Gradients of `Σ seed · y` by every trained parameter that was read: a vector-Jacobian product.
+    ///
+    /// # Panics
+    /// If `seed` does not have the shape of `y`.
+    #[must_use]
+    pub fn backward_from(&self, y: Var, seed: Tensor<S>) -> Grads<S> {
+        assert_eq!(self.value(y).shape(), seed.shape(), "backward_from: shape of the seed");
+        let mut slots: Vec<Option<Tensor<S>>> = self.nodes.iter().map(|_| None).collect();
+        slots[y.0] = Some(seed);
+        let mut grads = Grads::new();
+        for i in (0..=y.0).rev().filter(|&i| self.nodes[i].needs_grad) {
+            let node = &self.nodes[i];
+            let Some(op) = &node.op else { continue };
+            if let Some(gy) = slots[i].take() {
+                self.push_back(node, op.as_ref(), &gy, &mut slots);
+            }
+        }
+        for (name, var) in &self.leaves {
+            let grad = slots[var.0].take().unwrap_or_else(|| Tensor::zeros(self.value(*var).shape()));
+            grads.add(name, grad);
+        }
+        grads
+    }
+
+    /// Adds what `gy` gives the inputs of a node into their slots.
+    fn push_back(&self, node: &Node<S>, op: &dyn Op<S>, gy: &Tensor<S>, slots: &mut [Option<Tensor<S>>]) {
+        let x: Vec<&Tensor<S>> = node.inputs.iter().map(|v| self.value(*v)).collect();
+        let need: Vec<bool> = node.inputs.iter().map(|v| self.nodes[v.0].needs_grad).collect();
+        let ctx = Backward { x: &x, y: &node.value, saved: &node.saved, gy, need: &need };
+        for (input, grad) in node.inputs.iter().zip(op.backward(&ctx)) {
+            if let (Some(grad), true) = (grad, self.nodes[input.0].needs_grad) {
+                match &mut slots[input.0] {
+                    Some(sum) => sum.add_assign(&grad),
+                    slot => *slot = Some(grad),
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, node: Node<S>) -> Var {
+        self.nodes.push(node);
+        Var(self.nodes.len() - 1)
+    }
+
+    fn leaf(&mut self, value: Tensor<S>, needs_grad: bool) -> Var {
+        self.push(Node { op: None, inputs: Vec::new(), value, saved: Saved::discarding(), needs_grad })
+    }
+}
+
+impl<S: Scalar> Exec for Tape<'_, S> {
+    type S = S;
+    type Value = Var;
+
+    fn input(&mut self, x: &Tensor<f32>) -> Var {
+        self.leaf(x.cast(), false)
+    }
+
+    fn param(&mut self, p: &Param) -> Var {
+        let value = (self.params)(p);
+        let var = self.leaf(value, p.is_trained());
+        if p.is_trained() {
+            self.leaves.push((p.name.clone(), var));
+        }
+        var
+    }
+
+    fn apply(&mut self, op: Box<dyn Op<S>>, x: &[&Var]) -> Var {
+        let inputs: Vec<Var> = x.iter().map(|v| **v).collect();
+        let needs_grad = inputs.iter().any(|v| self.nodes[v.0].needs_grad);
+        let mut saved = if needs_grad { Saved::keeping() } else { Saved::discarding() };
+        let values: Vec<&Tensor<S>> = inputs.iter().map(|v| self.value(*v)).collect();
+        let value = op.forward(&values, &mut saved);
+        self.push(Node { op: Some(op), inputs, value, saved, needs_grad })
+    }
+
+    fn detach(&mut self, x: &Var) -> Var {
+        let value = self.value(*x).map(S::detach);
+        self.leaf(value, false)
+    }
+
+    fn record(&mut self, name: &str, value: &Var) {
+        self.recorded.push((name.to_owned(), *value));
+    }
+}

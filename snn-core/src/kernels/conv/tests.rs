@@ -1,0 +1,100 @@
+use super::*;
+use proptest::prelude::*;
+
+/// The slow twin: the definition, seven loops.
+fn naive(shape: &ConvShape, x: &[f64], w: &[f64], mut visit: impl FnMut(usize, usize, usize, f64, f64)) {
+    let ([h, wd], [oh, ow], [kh, kw]) = (shape.input, shape.output(), shape.kernel);
+    for f in 0..x.len() / shape.in_len() {
+        for o in 0..shape.c_out {
+            for p in 0..oh * ow {
+                for c in 0..shape.group_in() {
+                    for k in 0..kh * kw {
+                        let y = (p / ow) * shape.stride[0] + (k / kw) * shape.dilation[0];
+                        let z = (p % ow) * shape.stride[1] + (k % kw) * shape.dilation[1];
+                        let (Some(y), Some(z)) =
+                            (y.checked_sub(shape.padding[0]), z.checked_sub(shape.padding[1]))
+                        else {
+                            continue;
+                        };
+                        if y < h && z < wd {
+                            let channel = o / shape.group_out() * shape.group_in() + c;
+                            let xi = f * shape.in_len() + (channel * h + y) * wd + z;
+                            let wi = (o * shape.group_in() + c) * kh * kw + k;
+                            visit(f * shape.out_len() + o * oh * ow + p, xi, wi, x[xi], w[wi]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn numbers(n: usize, seed: u64, density: f64) -> Vec<f64> {
+    (0..n as u64)
+        .map(|i| {
+            let draw = |k: u64| f64::from(crate::rng::counter_uniform(seed, 2 * i + k));
+            if draw(0) < density { draw(1) * 2.0 - 1.0 } else { 0.0 }
+        })
+        .collect()
+}
+
+fn shapes() -> impl Strategy<Value = ConvShape> {
+    let pair = |lo: usize, hi: usize| (lo..=hi, lo..=hi).prop_map(|(a, b)| [a, b]);
+    let channels = (1usize..=2, 1usize..=3, 1usize..=3);
+    (channels, pair(5, 9), pair(1, 3), pair(1, 3), pair(0, 2), pair(1, 2)).prop_map(
+        |((groups, ci, co), input, kernel, stride, padding, dilation)| ConvShape {
+            c_in: groups * ci,
+            input,
+            c_out: groups * co,
+            kernel,
+            stride,
+            padding,
+            dilation,
+            groups,
+        },
+    )
+}
+
+fn close(got: &[f64], want: &[f64]) -> bool {
+    got.len() == want.len() && got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-12 * (1.0 + w.abs()))
+}
+
+proptest! {
+    #[test]
+    fn both_paths_equal_the_definition(shape in shapes(), density in prop::sample::select(vec![0.1, 0.9]), seed: u64) {
+        let n_frames = 3;
+        let x = numbers(n_frames * shape.in_len(), seed, density);
+        let w = numbers(shape.c_out * shape.taps(), seed ^ 1, 1.0);
+        let gy = numbers(n_frames * shape.out_len(), seed ^ 2, 0.5);
+        let mut y = vec![0.0; gy.len()];
+        let (mut gw, mut gx) = (vec![0.0; w.len()], vec![0.0; x.len()]);
+        let mut ops = (0, 0);
+        naive(&shape, &x, &w, |o, xi, wi, xv, wv| {
+            y[o] += xv * wv;
+            gw[wi] += gy[o] * xv;
+            gx[xi] += gy[o] * wv;
+            ops.0 += u64::from(xv != 0.0);
+            ops.1 += 1;
+        });
+        prop_assert!(close(&forward(&shape, &x, &w, &[]), &y));
+        prop_assert!(close(&weight_grad(&shape, &x, &gy), &gw));
+        prop_assert!(close(&input_grad(&shape, &w, &gy), &gx));
+        prop_assert_eq!(synops(&shape, &x), ops);
+    }
+}
+
+#[test]
+fn sparse_inputs_take_the_event_path_and_dense_ones_do_not() {
+    let shape = ConvShape {
+        c_in: 1,
+        input: [4, 4],
+        c_out: 1,
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [1, 1],
+        dilation: [1, 1],
+        groups: 1,
+    };
+    assert!(Events::of_sparse(&shape, &numbers(16, 5, 0.1)).is_some());
+    assert!(Events::of_sparse(&shape, &numbers(16, 5, 1.0)).is_none());
+}

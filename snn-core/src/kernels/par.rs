@@ -1,0 +1,59 @@
+//! Splitting independent work over threads, in chunks whose size never depends on the number of threads.
+
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Calls `f` on consecutive ranges of at most `chunk` items that cover `0..n`, on all threads, and returns the results
+/// in order.
+///
+/// # Panics
+/// If `chunk` is zero.
+pub fn map_chunks<R: Send>(n: usize, chunk: usize, f: impl Fn(Range<usize>) -> R + Sync) -> Vec<R> {
+    assert!(chunk > 0, "map_chunks: chunk must be positive");
+    let run = |i: usize| f(i * chunk..((i + 1) * chunk).min(n));
+    let n_chunks = n.div_ceil(chunk);
+    if n_chunks <= 1 {
+        return (0..n_chunks).map(run).collect();
+    }
+    (0..n_chunks).into_par_iter().map(run).collect()
+}
+
+/// Splits `out` into rows of `row_len` and calls `f(first_row, rows)` on groups of at most `chunk` rows, on all threads.
+///
+/// # Panics
+/// If `chunk` or `row_len` is zero.
+pub fn for_row_chunks<S: Send>(
+    out: &mut [S],
+    row_len: usize,
+    chunk: usize,
+    f: impl Fn(usize, &mut [S]) + Sync,
+) {
+    assert!(chunk > 0 && row_len > 0, "for_row_chunks: sizes must be positive");
+    if out.len() <= chunk * row_len {
+        return f(0, out);
+    }
+    out.par_chunks_mut(chunk * row_len).enumerate().for_each(|(i, rows)| f(i * chunk, rows));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_cover_the_range_once_and_in_order() {
+        let ranges = map_chunks(10, 4, |r| r);
+        assert_eq!(ranges, [0..4, 4..8, 8..10]);
+        assert!(map_chunks(0, 4, |r| r).is_empty());
+    }
+
+    #[test]
+    fn row_chunks_see_their_first_row() {
+        let mut out = vec![0; 12];
+        for_row_chunks(&mut out, 2, 2, |first, rows| {
+            for (i, row) in rows.chunks_mut(2).enumerate() {
+                row.fill(first + i);
+            }
+        });
+        assert_eq!(out, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
+    }
+}

@@ -1,0 +1,134 @@
+//! Neurons whose spikes of the step before come back through a weight matrix.
+
+use super::scan::{NeuronOp, Scan, ScanState, Trajectory, steps};
+use super::{Dynamics, Site, StateMap};
+use crate::kernels::gemm::{Gemm, GemmOperand, Into};
+use crate::op::{Backward, Op, Saved};
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+use std::sync::Arc;
+
+/// [`Scan`] with all-to-all recurrence: the current of step `t` is `I[t] + S[t−1] · V + b`.
+///
+/// Inputs: current `[T, B, N]`, recurrent weight `V` `[N, N]` (from, to), bias `[N]`, applied from the second step on as
+/// the spikes are (snnTorch's `RLeaky`, whose recurrent product starts from a zero spike, adds its bias in the first
+/// step too; so does this). Saved: the states of [`Scan`]; the output itself serves as the recurrent input.
+#[derive(Clone, Debug)]
+pub struct RecurrentScan<D, S: Scalar, const N: usize> {
+    scan: Scan<D, S, N>,
+}
+
+impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
+    /// Makes the neurons of `scan` recurrent.
+    #[must_use]
+    pub fn new(scan: Scan<D, S, N>) -> Self {
+        Self { scan }
+    }
+
+    fn run(&self, x: &[&Tensor<S>]) -> Trajectory<S> {
+        let [cur, weight, bias] = [x[0], x[1], x[2]];
+        let (n_steps, n) = steps(cur);
+        let features = features(cur, weight);
+        let mut state: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; n]);
+        let mut spikes = vec![S::ZERO; cur.len()];
+        let mut states: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; cur.len()]);
+        for t in 0..n_steps {
+            let at = t * n..(t + 1) * n;
+            let mut total = cur.as_slice()[at.clone()].to_vec();
+            for row in total.chunks_mut(features) {
+                row.iter_mut().zip(bias.as_slice()).for_each(|(c, &b)| *c += b);
+            }
+            if t > 0 {
+                let shape = Gemm { m: n / features, k: features, n: features, into: Into::Add };
+                let earlier = GemmOperand::Rows(&spikes[(t - 1) * n..t * n]);
+                S::gemm(shape, earlier, GemmOperand::Rows(weight.as_slice()), &mut total);
+            }
+            let site = Site { state: 0, step: t, offset: 0 };
+            let mut trace: [&mut [S]; N] = states.each_mut().map(|s| &mut s[at.clone()]);
+            let mut parts = state.each_mut().map(Vec::as_mut_slice);
+            self.scan.step(site, &total, &mut parts, &mut trace, &mut spikes[at]);
+        }
+        Trajectory {
+            spikes: Tensor::new(cur.shape(), spikes),
+            states: states.map(|s| Tensor::new(cur.shape(), s)).into(),
+            last: ScanState { variables: state.into() },
+        }
+    }
+
+    /// Gradient by the total current of every step, `[T, B, N]`.
+    fn current_grad(&self, weight: &Tensor<S>, states: &[&Tensor<S>; N], gy: &Tensor<S>) -> Tensor<S> {
+        let (n_steps, n) = steps(gy);
+        let features = features(gy, weight);
+        let mut g_cur = vec![S::ZERO; gy.len()];
+        let mut g: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; n]);
+        for t in (0..n_steps).rev() {
+            let at = t * n..(t + 1) * n;
+            let mut g_out = gy.as_slice()[at.clone()].to_vec();
+            if t + 1 < n_steps {
+                let shape = Gemm { m: n / features, k: features, n: features, into: Into::Add };
+                let later = GemmOperand::Rows(&g_cur[(t + 1) * n..(t + 2) * n]);
+                S::gemm(shape, later, GemmOperand::Transposed(weight.as_slice()), &mut g_out);
+            }
+            let slice = |t: usize| states.map(|s| &s.as_slice()[t * n..(t + 1) * n]);
+            let before = (t > 0).then(|| slice(t - 1));
+            let site = Site { state: 0, step: t, offset: 0 };
+            let mut parts = g.each_mut().map(Vec::as_mut_slice);
+            self.scan.step_backward(site, slice(t), before, &g_out, &mut parts, &mut g_cur[at]);
+        }
+        Tensor::new(gy.shape(), g_cur)
+    }
+}
+
+fn features<S: Scalar>(cur: &Tensor<S>, weight: &Tensor<S>) -> usize {
+    let features = cur.shape().last().copied().unwrap_or(0);
+    assert_eq!(
+        weight.shape(),
+        [features, features],
+        "recurrent weight for currents of shape {:?}",
+        cur.shape()
+    );
+    features
+}
+
+/// `Σ_t S[t−1]ᵀ · g[t]`, the gradient by the recurrent weight.
+fn weight_grad<S: Scalar>(spikes: &Tensor<S>, g_cur: &Tensor<S>, features: usize) -> Tensor<S> {
+    let mut grad = vec![S::ZERO; features * features];
+    let (_, n) = steps(g_cur);
+    let rows = g_cur.len().saturating_sub(n) / features;
+    let shape = Gemm { m: features, k: rows, n: features, into: Into::Overwrite };
+    let earlier = GemmOperand::Transposed(&spikes.as_slice()[..rows * features]);
+    let later = GemmOperand::Rows(&g_cur.as_slice()[n.min(g_cur.len())..]);
+    S::gemm(shape, earlier, later, &mut grad);
+    Tensor::new(&[features, features], grad)
+}
+
+impl<D: Dynamics<N>, S: Scalar, const N: usize> Op<S> for RecurrentScan<D, S, N> {
+    fn name(&self) -> &'static str {
+        "recurrent"
+    }
+
+    fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
+        let run = self.run(x);
+        run.states.into_iter().for_each(|s| saved.put(s));
+        run.spikes
+    }
+
+    fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
+        let states = std::array::from_fn(|k| ctx.saved.tensor(k));
+        let features = features(ctx.gy, ctx.x[1]);
+        let g_cur = self.current_grad(ctx.x[1], &states, ctx.gy);
+        let g_weight = ctx.grad(1, || weight_grad(ctx.y, &g_cur, features));
+        let g_bias = ctx.grad(2, || crate::ops::sum_to_last_axis(&g_cur, features));
+        vec![ctx.need[0].then_some(g_cur), g_weight, g_bias]
+    }
+}
+
+impl<D: Dynamics<N>, S: Scalar, const N: usize> NeuronOp<S> for RecurrentScan<D, S, N> {
+    fn with_state_map(self: Box<Self>, map: Arc<dyn StateMap<S>>) -> Box<dyn NeuronOp<S>> {
+        Box::new(Self { scan: Scan { map: Some(map), ..self.scan } })
+    }
+
+    fn trajectory(&self, x: &[&Tensor<S>]) -> Trajectory<S> {
+        self.run(x)
+    }
+}

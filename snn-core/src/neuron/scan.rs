@@ -1,0 +1,229 @@
+//! The scan: a neuron layer over all time steps as one op.
+
+use super::recurrent::RecurrentScan;
+use super::{Dynamics, Placement, Site, StateMap};
+use crate::kernels::scan::{fire, fire_backward, integrate, integrate_backward};
+use crate::op::{Backward, Op, Saved};
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+use std::sync::Arc;
+
+/// Neurons that a scan works on at a time: their state stays in the first-level cache.
+const CHUNK: usize = 1024;
+
+/// An op that runs neurons over time: an interpreter may give it a [`StateMap`], or ask for what happens inside.
+pub trait NeuronOp<S: Scalar>: Op<S> {
+    /// The same neurons with their state passed through `map` in every step.
+    #[must_use]
+    fn with_state_map(self: Box<Self>, map: Arc<dyn StateMap<S>>) -> Box<dyn NeuronOp<S>>;
+
+    /// Runs from rest and tells everything: for recorders and calibration, not for training.
+    fn trajectory(&self, x: &[&Tensor<S>]) -> Trajectory<S>;
+}
+
+/// All that happened in a run of a neuron layer.
+#[derive(Clone, Debug)]
+pub struct Trajectory<S> {
+    /// The output, `[T, B, features…]`.
+    pub spikes: Tensor<S>,
+    /// Each state variable at the spike test, before a [`StateMap`], each `[T, B, features…]`; the membrane is first.
+    pub states: Vec<Tensor<S>>,
+    /// State at the end, from which a later run goes on.
+    pub last: ScanState<S>,
+}
+
+/// The state of a neuron layer between runs: one vector of `B · features` values for each state variable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScanState<S> {
+    /// The state variables; the membrane is first.
+    pub variables: Vec<Vec<S>>,
+}
+
+/// Runs [`Dynamics`] over time: input current `[T, B, features…]`, output of the same shape.
+///
+/// Forward, for each step: *integrate*, the state map if it acts before the spike, *fire*, the state map if it acts on
+/// store. Backward is the mirrored loop (backpropagation through time). Saved: each state variable at the spike test,
+/// before the map; all else is recomputed.
+#[derive(Clone, Debug)]
+pub struct Scan<D, S: Scalar, const N: usize> {
+    pub(super) dynamics: D,
+    pub(super) map: Option<Arc<dyn StateMap<S>>>,
+}
+
+impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
+    /// A scan without a state map.
+    pub fn new(dynamics: D) -> Self {
+        Self { dynamics, map: None }
+    }
+
+    /// Runs over `cur` (`[T, B, features…]`) from `start`, or from rest, and tells everything.
+    ///
+    /// # Panics
+    /// If `cur` has fewer than two axes, or `start` was made by a layer of another size.
+    pub fn run(&self, cur: &Tensor<S>, start: Option<&ScanState<S>>) -> Trajectory<S> {
+        let (n_steps, n) = steps(cur);
+        let mut state: [Vec<S>; N] = match start {
+            Some(s) => std::array::from_fn(|k| s.variables[k].clone()),
+            None => std::array::from_fn(|_| vec![S::ZERO; n]),
+        };
+        let mut spikes = vec![S::ZERO; cur.len()];
+        let mut states: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; cur.len()]);
+        for first in (0..n).step_by(CHUNK) {
+            let last = (first + CHUNK).min(n);
+            let mut part: [&mut [S]; N] = state.each_mut().map(|s| &mut s[first..last]);
+            for t in 0..n_steps {
+                let at = t * n + first..t * n + last;
+                let mut trace: [&mut [S]; N] = states.each_mut().map(|s| &mut s[at.clone()]);
+                let site = Site { state: 0, step: t, offset: first };
+                self.step(site, &cur.as_slice()[at.clone()], &mut part, &mut trace, &mut spikes[at.clone()]);
+            }
+        }
+        Trajectory {
+            spikes: Tensor::new(cur.shape(), spikes),
+            states: states.map(|s| Tensor::new(cur.shape(), s)).into(),
+            last: ScanState { variables: state.into() },
+        }
+    }
+
+    /// One time step of a slice of neurons; `trace` receives the state at the spike test.
+    pub(super) fn step(
+        &self,
+        site: Site,
+        cur: &[S],
+        state: &mut [&mut [S]; N],
+        trace: &mut [&mut [S]; N],
+        spikes: &mut [S],
+    ) {
+        integrate(self.dynamics, cur, state);
+        for (trace, state) in trace.iter_mut().zip(state.iter()) {
+            trace.copy_from_slice(state);
+        }
+        self.map_states(Placement::BeforeSpike, site, state);
+        fire(self.dynamics, state, spikes);
+        self.map_states(Placement::OnStore, site, state);
+    }
+
+    /// One time step backwards. `at_spike` is the state at the spike test of this step, `before` that of the step before
+    /// (none in the first step from rest); `g` holds the gradient by the stored state and ends as that of the step
+    /// before; `g_cur` receives the gradient by the current.
+    pub(super) fn step_backward(
+        &self,
+        site: Site,
+        at_spike: [&[S]; N],
+        before: Option<[&[S]; N]>,
+        g_out: &[S],
+        g: &mut [&mut [S]; N],
+        g_cur: &mut [S],
+    ) {
+        let mut fired_from = at_spike.map(<[S]>::to_vec);
+        self.map_states(Placement::BeforeSpike, site, &mut fired_from.each_mut().map(Vec::as_mut_slice));
+        if self.acts(Placement::OnStore) {
+            let mut after = fired_from.clone();
+            fire(
+                self.dynamics,
+                &mut after.each_mut().map(Vec::as_mut_slice),
+                &mut vec![S::ZERO; g_out.len()],
+            );
+            self.map_backward(site, after.each_ref().map(Vec::as_slice), g);
+        }
+        fire_backward(self.dynamics, fired_from.each_ref().map(Vec::as_slice), g_out, g);
+        if self.acts(Placement::BeforeSpike) {
+            self.map_backward(site, at_spike, g);
+        }
+        let stored = self.stored(site, before, g_out.len());
+        integrate_backward(self.dynamics, stored.each_ref().map(Vec::as_slice), g, g_cur);
+    }
+
+    /// The state that the step before stored, recomputed from its state at the spike test.
+    fn stored(&self, site: Site, before: Option<[&[S]; N]>, n: usize) -> [Vec<S>; N] {
+        let Some(before) = before else {
+            return std::array::from_fn(|_| vec![S::ZERO; n]);
+        };
+        let earlier = Site { step: site.step - 1, ..site };
+        let mut state = before.map(<[S]>::to_vec);
+        let parts = &mut state.each_mut().map(Vec::as_mut_slice);
+        self.map_states(Placement::BeforeSpike, earlier, parts);
+        fire(self.dynamics, parts, &mut vec![S::ZERO; n]);
+        self.map_states(Placement::OnStore, earlier, parts);
+        state
+    }
+
+    fn acts(&self, placement: Placement) -> bool {
+        self.map.as_ref().is_some_and(|m| m.placement() == placement)
+    }
+
+    fn map_states(&self, placement: Placement, site: Site, state: &mut [&mut [S]; N]) {
+        if let Some(map) = self.map.as_ref().filter(|m| m.placement() == placement) {
+            for &k in self.dynamics.quantized_states() {
+                map.apply(Site { state: k, ..site }, state[k]);
+            }
+        }
+    }
+
+    fn map_backward(&self, site: Site, before: [&[S]; N], g: &mut [&mut [S]; N]) {
+        if let Some(map) = &self.map {
+            for &k in self.dynamics.quantized_states() {
+                map.backward(Site { state: k, ..site }, before[k], g[k]);
+            }
+        }
+    }
+
+    fn backward_scan(&self, states: &[&Tensor<S>; N], gy: &Tensor<S>) -> Tensor<S> {
+        let (n_steps, n) = steps(gy);
+        let mut g_cur = vec![S::ZERO; gy.len()];
+        let mut g: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; n]);
+        for first in (0..n).step_by(CHUNK) {
+            let last = (first + CHUNK).min(n);
+            let mut part: [&mut [S]; N] = g.each_mut().map(|s| &mut s[first..last]);
+            for t in (0..n_steps).rev() {
+                let slice = |t: usize| states.map(|s| &s.as_slice()[t * n + first..t * n + last]);
+                let before = (t > 0).then(|| slice(t - 1));
+                let at = t * n + first..t * n + last;
+                let site = Site { state: 0, step: t, offset: first };
+                let g_out = &gy.as_slice()[at.clone()];
+                self.step_backward(site, slice(t), before, g_out, &mut part, &mut g_cur[at]);
+            }
+        }
+        Tensor::new(gy.shape(), g_cur)
+    }
+
+    /// These neurons with all-to-all recurrence.
+    #[must_use]
+    pub fn recurrent(self) -> RecurrentScan<D, S, N> {
+        RecurrentScan::new(self)
+    }
+}
+
+/// Number of steps and values a step of `[T, B, features…]`.
+pub(super) fn steps<S: Scalar>(x: &Tensor<S>) -> (usize, usize) {
+    assert!(x.shape().len() >= 2, "neurons take [T, B, features…], not {:?}", x.shape());
+    let n_steps = x.shape()[0];
+    (n_steps, x.len().checked_div(n_steps).unwrap_or(0))
+}
+
+impl<D: Dynamics<N>, S: Scalar, const N: usize> Op<S> for Scan<D, S, N> {
+    fn name(&self) -> &'static str {
+        self.dynamics.name()
+    }
+
+    fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
+        let run = self.run(x[0], None);
+        run.states.into_iter().for_each(|s| saved.put(s));
+        run.spikes
+    }
+
+    fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
+        let states = std::array::from_fn(|k| ctx.saved.tensor(k));
+        vec![ctx.grad(0, || self.backward_scan(&states, ctx.gy))]
+    }
+}
+
+impl<D: Dynamics<N>, S: Scalar, const N: usize> NeuronOp<S> for Scan<D, S, N> {
+    fn with_state_map(self: Box<Self>, map: Arc<dyn StateMap<S>>) -> Box<dyn NeuronOp<S>> {
+        Box::new(Self { map: Some(map), ..*self })
+    }
+
+    fn trajectory(&self, x: &[&Tensor<S>]) -> Trajectory<S> {
+        self.run(x[0], None)
+    }
+}

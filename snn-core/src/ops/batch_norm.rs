@@ -1,0 +1,250 @@
+//! Batch normalization, as two ops: the statistics of a batch, and the normalization by given statistics.
+//!
+//! Training composes them, and the gradient through both is the usual one of batch normalization; inference feeds
+//! running statistics to [`Normalize`] alone. Statistics run over time, samples and space of each channel.
+//!
+//! # References
+//! Ioffe, Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift", 2015
+//! (arXiv:1502.03167), algorithm 1; statistics over time and batch as in Zheng et al., "Going deeper with
+//! directly-trained larger spiking neural networks", 2020 (arXiv:2011.05280; tdBN), whose factor `α·θ` is a matter of
+//! the gain's initial value.
+
+use crate::kernels::par::{for_row_chunks, map_chunks};
+use crate::op::{Backward, Op, Saved};
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+
+/// Frames per parallel task; fixed, so that sums do not depend on the number of threads.
+const FRAMES_PER_TASK: usize = 32;
+
+/// How `[T, B, C, space…]` lies in memory: `T·B` frames of `C` channels of `space` entries.
+#[derive(Clone, Copy)]
+struct Layout {
+    frames: usize,
+    channels: usize,
+    space: usize,
+}
+
+impl Layout {
+    fn of(op: &str, shape: &[usize]) -> Self {
+        assert!(shape.len() >= 3, "{op}: input of shape {shape:?}, expected [T, B, C, …]");
+        let layout =
+            Self { frames: shape[0] * shape[1], channels: shape[2], space: shape[3..].iter().product() };
+        assert!(layout.frames * layout.space > 0, "{op}: nothing to normalize in shape {shape:?}");
+        layout
+    }
+
+    /// Entries per channel.
+    fn n(self) -> f64 {
+        (self.frames * self.space) as f64
+    }
+
+    /// The sum, over the entries `i` of each channel `c`, of `f(c, i)`.
+    fn channel_sums<S: Scalar>(self, f: impl Fn(usize, usize) -> S + Sync) -> Vec<S> {
+        let parts = map_chunks(self.frames, FRAMES_PER_TASK, |frames| {
+            let mut sums = vec![S::ZERO; self.channels];
+            for run in frames.start * self.channels..frames.end * self.channels {
+                let c = run % self.channels;
+                let mut sum = S::ZERO;
+                for i in run * self.space..(run + 1) * self.space {
+                    sum += f(c, i);
+                }
+                sums[c] += sum;
+            }
+            sums
+        });
+        let mut total = vec![S::ZERO; self.channels];
+        for part in parts {
+            total.iter_mut().zip(part).for_each(|(t, p)| *t += p);
+        }
+        total
+    }
+
+    /// The tensor with `f(c, i)` as entry `i`, which is in channel `c`.
+    fn build<S: Scalar>(self, shape: &[usize], f: impl Fn(usize, usize) -> S + Sync) -> Tensor<S> {
+        let mut out = Tensor::zeros(shape);
+        let runs_per_task = FRAMES_PER_TASK * self.channels.max(1);
+        for_row_chunks(out.as_mut_slice(), self.space, runs_per_task, |first, runs| {
+            for (k, run) in runs.chunks_mut(self.space).enumerate() {
+                let (c, start) = ((first + k) % self.channels, (first + k) * self.space);
+                for (j, v) in run.iter_mut().enumerate() {
+                    *v = f(c, start + j);
+                }
+            }
+        });
+        out
+    }
+}
+
+/// Mean and biased variance of each channel over time, samples and space.
+///
+/// Input: `x` of shape `[T, B, C, …]`; output `[2, C]`: row 0 the mean `μ = Σ x / n`, row 1 the variance
+/// `v = Σ (x − μ)² / n`. Backward: `gx = (gμ + 2·(x − μ)·gv) / n`. Saved: nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchStats;
+
+impl<S: Scalar> Op<S> for BatchStats {
+    fn name(&self) -> &'static str {
+        "batch_stats"
+    }
+
+    fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
+        let layout = Layout::of("batch_stats", x[0].shape());
+        let (x, inverse) = (x[0].as_slice(), S::from_f64(1.0 / layout.n()));
+        let mean: Vec<S> = layout.channel_sums(|_, i| x[i]).iter().map(|&s| s * inverse).collect();
+        let squares = layout.channel_sums(|c, i| {
+            let centered = x[i] - mean[c];
+            centered * centered
+        });
+        let variance = squares.iter().map(|&s| s * inverse);
+        Tensor::new(&[2, layout.channels], mean.iter().copied().chain(variance).collect())
+    }
+
+    fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
+        let gx = || {
+            let layout = Layout::of("batch_stats", ctx.x[0].shape());
+            let (x, mean) = (ctx.x[0].as_slice(), ctx.y.as_slice());
+            let (g_mean, g_variance) = ctx.gy.as_slice().split_at(layout.channels);
+            let (inverse, two) = (S::from_f64(1.0 / layout.n()), S::from_f64(2.0));
+            let slope = |c: usize, i: usize| (g_mean[c] + two * (x[i] - mean[c]) * g_variance[c]) * inverse;
+            layout.build(ctx.x[0].shape(), slope)
+        };
+        vec![ctx.grad(0, gx)]
+    }
+}
+
+/// `y = γ·(x − μ)/√(v + ε) + β` for each channel.
+///
+/// Inputs: `x` of shape `[T, B, C, …]`, statistics `[2, C]` (`μ`, then `v`), gain `γ` `[C]`, shift `β` `[C]`. Backward,
+/// with `r = 1/√(v + ε)`, `x̂ = (x − μ)·r` and sums over the entries of a channel: `gx = gy·γ·r`, `gμ = −γ·r·Σ gy`,
+/// `gv = −γ·r²/2·Σ gy·x̂`, `gγ = Σ gy·x̂`, `gβ = Σ gy`. Saved: nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalize {
+    /// Added to the variance; 1e-5 is usual.
+    pub epsilon: f32,
+}
+
+impl Normalize {
+    /// `1/√(v + ε)` of each channel.
+    fn inverse_std_dev<S: Scalar>(self, variance: &[S]) -> Vec<S> {
+        let epsilon = S::from_f64(f64::from(self.epsilon));
+        variance.iter().map(|&v| S::ONE / (v + epsilon).sqrt()).collect()
+    }
+}
+
+/// The inputs of a call to [`Normalize`], checked.
+struct Inputs<'a, S> {
+    layout: Layout,
+    x: &'a [S],
+    mean: &'a [S],
+    variance: &'a [S],
+    gain: &'a [S],
+    shift: &'a [S],
+}
+
+impl<'a, S: Scalar> Inputs<'a, S> {
+    fn of(x: &[&'a Tensor<S>]) -> Self {
+        let layout = Layout::of("normalize", x[0].shape());
+        let c = layout.channels;
+        let fits = x[1].shape() == [2, c] && x[2].shape() == [c] && x[3].shape() == [c];
+        assert!(fits, "normalize: shapes {:?}", x.iter().map(|t| t.shape()).collect::<Vec<_>>());
+        let (mean, variance) = x[1].as_slice().split_at(c);
+        let [x, gain, shift] = [x[0], x[2], x[3]].map(Tensor::as_slice);
+        Self { layout, x, mean, variance, gain, shift }
+    }
+}
+
+impl<S: Scalar> Op<S> for Normalize {
+    fn name(&self) -> &'static str {
+        "normalize"
+    }
+
+    fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
+        let a = Inputs::of(x);
+        let r = self.inverse_std_dev(a.variance);
+        let slope: Vec<S> = a.gain.iter().zip(&r).map(|(&g, &r)| g * r).collect();
+        a.layout.build(x[0].shape(), |c, i| (a.x[i] - a.mean[c]) * slope[c] + a.shift[c])
+    }
+
+    fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
+        let a = Inputs::of(ctx.x);
+        let (gy, n) = (ctx.gy.as_slice(), a.layout.channels);
+        let r = self.inverse_std_dev(a.variance);
+        let slope: Vec<S> = a.gain.iter().zip(&r).map(|(&g, &r)| g * r).collect();
+        let gx = ctx.grad(0, || a.layout.build(ctx.x[0].shape(), |c, i| gy[i] * slope[c]));
+        if !ctx.need[1..].contains(&true) {
+            return vec![gx, None, None, None];
+        }
+        let g_shift = a.layout.channel_sums(|_, i| gy[i]);
+        let g_gain = a.layout.channel_sums(|c, i| gy[i] * (a.x[i] - a.mean[c]) * r[c]);
+        let g_stats = || {
+            let half = S::from_f64(0.5);
+            let g_mean = (0..n).map(|c| -(slope[c] * g_shift[c]));
+            let g_variance = (0..n).map(|c| -(half * slope[c] * r[c] * g_gain[c]));
+            Tensor::new(&[2, n], g_mean.chain(g_variance).collect())
+        };
+        let g_stats = ctx.grad(1, g_stats);
+        let vector = |v: Vec<S>| Tensor::new(&[n], v);
+        vec![gx, g_stats, ctx.grad(2, || vector(g_gain)), ctx.grad(3, || vector(g_shift))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::add::testing::{backward, forward};
+    use snn_testkit::assert_close;
+
+    /// Two channels over two steps, one sample, two places.
+    fn input() -> Tensor<f64> {
+        Tensor::new(&[2, 1, 2, 2], vec![1.0, 3.0, 10.0, 10.0, 5.0, 7.0, 10.0, 14.0])
+    }
+
+    #[test]
+    fn statistics_run_over_time_samples_and_space() {
+        let stats = forward(&BatchStats, &[&input()]);
+        assert_eq!(stats, Tensor::new(&[2, 2], vec![4.0, 11.0, 5.0, 3.0]));
+    }
+
+    #[test]
+    fn gradients_of_mean_and_variance() {
+        let gy = Tensor::new(&[2, 2], vec![4.0, 0.0, 0.0, 2.0]);
+        let gx = &backward(&BatchStats, &[&input()], &gy)[0];
+        assert_eq!(gx.as_slice(), [1.0, 1.0, -1.0, -1.0, 1.0, 1.0, -1.0, 3.0]);
+    }
+
+    #[test]
+    fn normalizing_uses_the_statistics_given() {
+        let stats = Tensor::new(&[2, 2], vec![1.0, 10.0, 4.0, 16.0]);
+        let (gain, shift) = (Tensor::new(&[2], vec![2.0, 1.0]), Tensor::new(&[2], vec![0.5, 0.0]));
+        let inputs = [&input(), &stats, &gain, &shift];
+        let op = Normalize { epsilon: 0.0 };
+        assert_eq!(forward(&op, &inputs).as_slice(), [0.5, 2.5, 0.0, 0.0, 4.5, 6.5, 0.0, 1.0]);
+        let grads = backward(&op, &inputs, &Tensor::full(&[2, 1, 2, 2], 1.0));
+        assert_eq!(grads[0].as_slice(), [1.0, 1.0, 0.25, 0.25, 1.0, 1.0, 0.25, 0.25]);
+        assert_eq!(grads[1].as_slice(), [-4.0, -1.0, -1.5, -0.03125]);
+        assert_eq!([grads[2].as_slice(), grads[3].as_slice()], [[6.0, 1.0], [4.0, 4.0]]);
+    }
+
+    #[test]
+    fn the_gradient_through_both_ops_is_that_of_batch_norm() {
+        let x = input();
+        let gy = Tensor::new(&[2, 1, 2, 2], vec![0.3, -1.0, 0.7, 0.2, 1.1, 0.4, -0.6, 0.9]);
+        let (gain, shift) = (Tensor::new(&[2], vec![1.5, 0.5]), Tensor::zeros(&[2]));
+        let stats = forward(&BatchStats, &[&x]);
+        let direct = backward(&Normalize { epsilon: 1e-5 }, &[&x, &stats, &gain, &shift], &gy);
+        let mut got = backward(&BatchStats, &[&x], &direct[1])[0].clone();
+        got.add_assign(&direct[0]);
+        // Ioffe and Szegedy: gx = γ·r·(gy − mean(gy) − x̂·mean(gy·x̂))
+        let layout = Layout::of("test", x.shape());
+        let epsilon = f64::from(1e-5_f32);
+        let r = |c: usize| 1.0 / (stats.as_slice()[2 + c] + epsilon).sqrt();
+        let hat = |c: usize, i: usize| (x.as_slice()[i] - stats.as_slice()[c]) * r(c);
+        let g = gy.as_slice();
+        let mean_g = layout.channel_sums(|_, i| g[i] / 4.0);
+        let mean_gh = layout.channel_sums(|c, i| g[i] * hat(c, i) / 4.0);
+        let want = layout
+            .build(x.shape(), |c, i| gain.as_slice()[c] * r(c) * (g[i] - mean_g[c] - hat(c, i) * mean_gh[c]));
+        assert_close("gx", got.as_slice(), want.as_slice(), 1e-12, 1e-12);
+    }
+}

@@ -1,0 +1,69 @@
+//! Two-dimensional convolution.
+
+use crate::kernels::conv::{self, ConvShape};
+use crate::op::{Backward, Op, Saved, SynOps};
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+
+/// Convolution (cross-correlation, as in every framework) of each frame.
+///
+/// Inputs: `x` `[T, B, C_in, H, W]`, `w` `[C_out, C_in/groups, kh, kw]`, and `b` `[C_out]` if there is a bias. Output:
+/// `y[o, p] = b[o] + Σ w[o, c, k] · x[c, stride·p + dilation·k − padding]`, `[T, B, C_out, H', W']`. Backward: the
+/// transposed convolution of `gy` for `x`, its correlation with `x` for `w`, its sum for `b`. Saved: nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2d {
+    /// All sizes.
+    pub shape: ConvShape,
+}
+
+impl Conv2d {
+    fn check<S: Scalar>(&self, x: &[&Tensor<S>]) {
+        let s = &self.shape;
+        let [h, w] = s.input;
+        let fits = x[0].shape().len() == 5 && x[0].shape()[2..] == [s.c_in, h, w];
+        assert!(fits, "conv2d: input {:?} for {s:?}", x[0].shape());
+        let weight = [s.c_out, s.c_in / s.groups, s.kernel[0], s.kernel[1]];
+        assert_eq!(x[1].shape(), weight, "conv2d: weight for {s:?}");
+    }
+}
+
+impl<S: Scalar> Op<S> for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
+        self.check(x);
+        let [h, w] = self.shape.output();
+        let bias = x.get(2).map_or(&[][..], |b| b.as_slice());
+        let y = conv::forward(&self.shape, x[0].as_slice(), x[1].as_slice(), bias);
+        Tensor::new(&[x[0].shape()[0], x[0].shape()[1], self.shape.c_out, h, w], y)
+    }
+
+    fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
+        let (x, w, gy) = (ctx.x[0], ctx.x[1], ctx.gy.as_slice());
+        let mut grads = vec![
+            ctx.grad(0, || Tensor::new(x.shape(), conv::input_grad(&self.shape, w.as_slice(), gy))),
+            ctx.grad(1, || Tensor::new(w.shape(), conv::weight_grad(&self.shape, x.as_slice(), gy))),
+        ];
+        if ctx.x.len() > 2 {
+            grads.push(ctx.grad(2, || bias_grad(gy, &self.shape)));
+        }
+        grads
+    }
+
+    fn synops(&self, x: &[&Tensor<S>]) -> SynOps {
+        let (effective, dense) = conv::synops(&self.shape, x[0].as_slice());
+        SynOps { effective, dense }
+    }
+}
+
+fn bias_grad<S: Scalar>(gy: &[S], shape: &ConvShape) -> Tensor<S> {
+    let [h, w] = shape.output();
+    let mut grad = vec![S::ZERO; shape.c_out];
+    for (i, plane) in gy.chunks(h * w).enumerate() {
+        let sum = plane.iter().fold(S::ZERO, |s, &g| s + g);
+        grad[i % shape.c_out] += sum;
+    }
+    Tensor::new(&[shape.c_out], grad)
+}

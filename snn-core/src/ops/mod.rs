@@ -1,0 +1,45 @@
+//! Ops: one file each, with the forward, the backward and a test.
+//!
+//! An op's documentation states its inputs with their shapes, the forward formula, the backward formula and what is
+//! saved.
+
+mod add;
+mod batch_norm;
+mod concat;
+mod conv2d;
+mod detach;
+mod dropout;
+mod linear;
+mod mean_time;
+mod mul;
+mod pool;
+mod reshape;
+mod scale;
+
+#[cfg(test)]
+mod testing;
+
+pub use add::{Add, AddBias};
+pub use batch_norm::{BatchStats, Normalize};
+pub use concat::Concat;
+pub use conv2d::Conv2d;
+pub use detach::Detach;
+pub use dropout::Dropout;
+pub use linear::Linear;
+pub use mean_time::MeanTime;
+pub use mul::Mul;
+pub use pool::{Pool2d, PoolKind};
+pub use reshape::Reshape;
+pub use scale::Scale;
+
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+
+/// Sums all axes but the last, of size `n`.
+pub(crate) fn sum_to_last_axis<S: Scalar>(x: &Tensor<S>, n: usize) -> Tensor<S> {
+    let mut sum = vec![S::ZERO; n];
+    for row in x.as_slice().chunks(n.max(1)) {
+        sum.iter_mut().zip(row).for_each(|(s, &v)| *s += v);
+    }
+    Tensor::new(&[n], sum)
+}

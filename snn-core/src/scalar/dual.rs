@@ -1,0 +1,133 @@
+//! Dual numbers: a value and `K` directional derivatives.
+
+use super::{Real, Scalar};
+use crate::kernels::gemm::{self, Gemm, GemmOperand};
+use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+
+/// `v + Σ εₖ dₖ` with `εᵢ εⱼ = 0`: a value and its derivatives in `K` directions, carried together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dual<T, const K: usize> {
+    v: T,
+    d: [T; K],
+}
+
+impl<T: Real, const K: usize> Dual<T, K> {
+    /// A number with the given tangents.
+    #[must_use]
+    pub fn variable(v: T, tangents: [T; K]) -> Self {
+        Self { v, d: tangents }
+    }
+
+    /// The derivative in direction `lane`.
+    ///
+    /// # Panics
+    /// If `lane >= K`.
+    #[inline]
+    #[must_use]
+    pub fn tangent(self, lane: usize) -> T {
+        self.d[lane]
+    }
+
+    #[inline(always)]
+    fn zip(self, o: Self, v: T, f: impl Fn(T, T) -> T) -> Self {
+        Self { v, d: std::array::from_fn(|k| f(self.d[k], o.d[k])) }
+    }
+}
+
+impl<T: Real, const K: usize> Default for Dual<T, K> {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl<T: Real, const K: usize> Add for Dual<T, K> {
+    type Output = Self;
+    #[inline(always)]
+    fn add(self, o: Self) -> Self {
+        self.zip(o, self.v + o.v, |a, b| a + b)
+    }
+}
+
+impl<T: Real, const K: usize> Sub for Dual<T, K> {
+    type Output = Self;
+    #[inline(always)]
+    fn sub(self, o: Self) -> Self {
+        self.zip(o, self.v - o.v, |a, b| a - b)
+    }
+}
+
+impl<T: Real, const K: usize> Mul for Dual<T, K> {
+    type Output = Self;
+    #[inline(always)]
+    fn mul(self, o: Self) -> Self {
+        self.zip(o, self.v * o.v, |a, b| a * o.v + self.v * b)
+    }
+}
+
+impl<T: Real, const K: usize> Div for Dual<T, K> {
+    type Output = Self;
+    #[inline(always)]
+    fn div(self, o: Self) -> Self {
+        let q = self.v / o.v;
+        self.zip(o, q, |a, b| (a - q * b) / o.v)
+    }
+}
+
+impl<T: Real, const K: usize> Neg for Dual<T, K> {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        Self { v: -self.v, d: self.d.map(|a| -a) }
+    }
+}
+
+impl<T: Real, const K: usize> AddAssign for Dual<T, K> {
+    #[inline(always)]
+    fn add_assign(&mut self, o: Self) {
+        *self = *self + o;
+    }
+}
+
+impl<T: Real, const K: usize> SubAssign for Dual<T, K> {
+    #[inline(always)]
+    fn sub_assign(&mut self, o: Self) {
+        *self = *self - o;
+    }
+}
+
+impl<T: Real, const K: usize> MulAssign for Dual<T, K> {
+    #[inline(always)]
+    fn mul_assign(&mut self, o: Self) {
+        *self = *self * o;
+    }
+}
+
+impl<T: Real, const K: usize> Scalar for Dual<T, K> {
+    type Real = T;
+    const ZERO: Self = Self { v: T::ZERO, d: [T::ZERO; K] };
+    const ONE: Self = Self { v: T::ONE, d: [T::ZERO; K] };
+
+    #[inline(always)]
+    fn constant(v: T) -> Self {
+        Self { v, d: [T::ZERO; K] }
+    }
+
+    #[inline(always)]
+    fn value(self) -> T {
+        self.v
+    }
+
+    #[inline(always)]
+    fn jet(self, value: T, slope: T) -> Self {
+        Self { v: value, d: self.d.map(|t| t * slope) }
+    }
+
+    #[inline(always)]
+    fn is_zero(self) -> bool {
+        self.v.is_zero() && self.d.iter().all(|t| t.is_zero())
+    }
+
+    fn gemm(shape: Gemm, a: GemmOperand<'_, Self>, b: GemmOperand<'_, Self>, c: &mut [Self]) {
+        gemm::dual_gemm(shape, a, b, c);
+    }
+}
