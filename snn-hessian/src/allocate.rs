@@ -9,7 +9,7 @@
 //!   program.
 //! - Pisinger, "A minimal algorithm for the Multiple-Choice Knapsack Problem", 1995: dynamic programming over
 //!   undominated states, pruned by the bound of the linear relaxation. Deviation: no core of classes is expanded,
-//!   tensors are taken in the order of their names, which settles ties.
+//!   tensors are taken in the order of their cost, dearest first.
 
 use crate::error::AllocationError;
 use crate::sensitivity::{SensitivityTable, TensorSensitivity};

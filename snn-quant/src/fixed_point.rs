@@ -203,6 +203,7 @@ impl FixedPointSpec {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "levels are compared exactly")]
 mod tests {
     use super::*;
     use crate::{DrawPosition, Observer};

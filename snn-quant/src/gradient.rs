@@ -88,7 +88,7 @@ mod tests {
         }
         let x: Vec<f32> = cases.iter().map(|c| c.0).collect();
         let all = lsq_scale_backward(&x, &p, &[1.0; 5])[0];
-        assert!((all - 0.2f32 * -1.0 / 15f32.sqrt()).abs() < 1e-6, "sum {all}");
+        assert!((all + 0.2 / 15f32.sqrt()).abs() < 1e-6, "sum {all}");
     }
 
     #[test]

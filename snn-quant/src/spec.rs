@@ -154,6 +154,7 @@ impl StateSpec {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "levels are compared exactly")]
 mod tests {
     use super::*;
     use crate::uniform::ScaleRule;

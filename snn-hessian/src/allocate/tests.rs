@@ -16,9 +16,9 @@ fn table(widths: &[u32], rows: &[(u64, Vec<f64>)]) -> SensitivityTable {
 fn realistic(n_tensors: usize, widths: &[u32], seed: u64) -> SensitivityTable {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let row = |_| {
-        let n_params = 10f64.powf(rng.random_range(1.0..6.0)) as u64;
+        let n_params = 10u64.pow(rng.random_range(1..6)) * rng.random_range(1..=10);
         let curvature = 10f64.powf(rng.random_range(-3.0..3.0));
-        let omega = |&b: &u32| curvature * 4f64.powi(-(b as i32)) * rng.random_range(0.9..1.1);
+        let omega = |&b: &u32| curvature * 0.25f64.powi(b.cast_signed()) * rng.random_range(0.9..1.1);
         (n_params, widths.iter().map(omega).collect())
     };
     let rows: Vec<(u64, Vec<f64>)> = (0..n_tensors).map(row).collect();
@@ -139,7 +139,7 @@ fn fifty_tensors_at_sixteen_widths_are_solved_exactly() {
 fn equal_sizes_and_curvatures_are_solved_too() {
     // Many plans tie here, the hard case for pruning.
     let widths: Vec<u32> = (1..=16).collect();
-    let omega: Vec<f64> = widths.iter().map(|&b| 4f64.powi(-(b as i32))).collect();
+    let omega: Vec<f64> = widths.iter().map(|&b| 0.25f64.powi(b.cast_signed())).collect();
     let table = table(&widths, &vec![(1000, omega); 50]);
     let plan = allocate(&table, Budget::MeanBits(4.5), &Constraints::default()).unwrap();
     let bits: Vec<u32> = plan.bits.into_values().collect();
@@ -205,4 +205,22 @@ fn a_fixed_tensor_fixes_those_tied_to_it() {
     };
     let plan = allocate(&table, Budget::MeanBits(16.0), &constraints).unwrap();
     assert_eq!(plan.bits.into_values().collect::<Vec<_>>(), [2, 2]);
+}
+
+#[test]
+fn measured_looking_sensitivities_without_a_rule_are_solved_too() {
+    // Random falls, no convexity, sizes alike: the relaxation says least about these.
+    let widths: Vec<u32> = (1..=16).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let row = |_| {
+        let mut omega: Vec<f64> = widths.iter().map(|_| rng.random_range(0.0..1.0)).collect();
+        omega.sort_by(|a, b| b.total_cmp(a));
+        (rng.random_range(100_000..110_000), omega)
+    };
+    let rows: Vec<(u64, Vec<f64>)> = (0..50).map(row).collect();
+    let table = table(&widths, &rows);
+    let budget = Budget::MeanBits(4.0);
+    let exact = allocate(&table, budget, &Constraints::default()).unwrap();
+    let greedy = allocate_greedy(&table, budget, &Constraints::default()).unwrap();
+    assert!(exact.omega < greedy.omega && within(&exact, budget));
 }
