@@ -217,7 +217,7 @@ fn value_of(p: &Param, arrays: &Arrays, path: &Path) -> Result<Tensor<f32>, Chec
     let found = array.data().type_name();
     array
         .to_tensor()
-        .ok_or_else(|| format_error(path, &format!("tensor `{name}` holds {found}, expected float32")))
+        .ok_or_else(|| format_error(path, format!("tensor `{name}` holds {found}, expected float32")))
 }
 
 /// Writes all parameters of a network, buffers included.
@@ -262,8 +262,8 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, CheckpointError> {
     std::fs::read(path).map_err(|source| CheckpointError::Io { path: PathBuf::from(path), source })
 }
 
-fn format_error(path: &Path, what: impl ToString) -> CheckpointError {
-    CheckpointError::Format { path: path.to_path_buf(), what: what.to_string() }
+fn format_error(path: &Path, what: impl Into<String>) -> CheckpointError {
+    CheckpointError::Format { path: path.to_path_buf(), what: what.into() }
 }
 
 #[cfg(test)]

@@ -223,7 +223,7 @@ impl LossOp {
         let rule = self.loss.rule(shape[0]);
         let n_classes = rule.criterion.n_classes(shape[2]);
         assert!(
-            n_classes > 0 && shape[2] % n_classes == 0,
+            n_classes > 0 && shape[2].is_multiple_of(n_classes),
             "loss: {} outputs, {n_classes} classes",
             shape[2]
         );

@@ -33,7 +33,7 @@ pub fn read(path: &Path) -> Result<Contents, CheckpointError> {
 /// # Errors
 /// [`CheckpointError::Io`] if the file cannot be written, [`CheckpointError::Format`] if the format cannot hold it.
 pub fn write(path: &Path, arrays: &Arrays, metadata: &Metadata) -> Result<(), CheckpointError> {
-    let bytes = to_bytes(arrays, metadata).map_err(|e| format_error(path, e))?;
+    let bytes = to_bytes(arrays, metadata).map_err(|e| format_error(path, e.to_string()))?;
     write_atomic(path, &bytes)
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::scalar::Dual;
 use proptest::prelude::*;
-use snn_testkit::assert_close;
+use snn_testkit::{Golden, assert_close};
 
 const ALL: [Loss; 6] = [
     Loss::CrossEntropyCount,
@@ -29,6 +29,36 @@ fn gradient<S: Scalar>(loss: Loss, o: &Tensor<S>, labels: &[usize], normalizer: 
 fn outputs() -> Tensor<f64> {
     let draw = |i| 3.0 * f64::from(crate::rng::counter_uniform(5, i)) - 1.0;
     Tensor::new(&[3, 2, 6], (0..36).map(draw).collect())
+}
+
+/// The loss that a case of the reference file stands for.
+fn reference_loss(case: &str) -> Loss {
+    match case.split('/').next() {
+        Some("ce_count") => Loss::CrossEntropyCount,
+        Some("ce_rate") => Loss::CrossEntropyMean,
+        Some("ce_per_step") => Loss::CrossEntropyRate,
+        Some("tet") => Loss::PerStep { lambda: 0.0625, target: 1.0 },
+        Some("mse_count") => Loss::MseCount { correct_rate: 0.75, incorrect_rate: 0.125 },
+        Some("smooth_l1") => Loss::SmoothL1 { burn_in: 0, n_classes: 6 },
+        _ => panic!("no loss for case {case}"),
+    }
+}
+
+#[test]
+fn losses_and_gradients_equal_the_reference() {
+    let golden = Golden::open("losses_optim");
+    let labels: Vec<usize> = golden.get_i64("y").1.iter().map(|&y| usize::try_from(y).unwrap()).collect();
+    let cases: Vec<&str> =
+        golden.cases().into_iter().filter(|c| golden.contains(&format!("{c}/loss"))).collect();
+    assert_eq!(cases.len(), 12, "{cases:?}");
+    for case in cases {
+        let (shape, values) = golden.get_f64(case.rsplit('/').next().unwrap());
+        let (loss, o) = (reference_loss(case), Tensor::new(&shape, values));
+        let want = golden.scalar(&format!("{case}/loss"));
+        assert_close(case, &[value(loss, &o, &labels, labels.len())], &[want], 1e-12, 0.0);
+        let want = golden.get_f64(&format!("{case}/grad")).1;
+        assert_close(case, &gradient(loss, &o, &labels, labels.len()), &want, 1e-11, 1e-15);
+    }
 }
 
 fn softmax_loss(z: [f64; 2], label: usize) -> f64 {
@@ -88,7 +118,7 @@ fn the_tangent_of_the_backward_is_the_derivative_of_the_gradient() {
 #[test]
 fn great_outputs_do_not_overflow() {
     let o = Tensor::new(&[1, 1, 2], vec![1e30_f32, -1e30]);
-    assert_eq!(value(Loss::CrossEntropyCount, &o, &[0], 1), 0.0);
+    assert_close("loss", &[value(Loss::CrossEntropyCount, &o, &[0], 1)], &[0.0], 0.0, 0.0);
     assert_eq!(gradient(Loss::CrossEntropyCount, &o, &[0], 1), [0.0, 0.0]);
 }
 
@@ -104,8 +134,7 @@ fn predictions_take_the_greatest_count_and_the_first_of_equals() {
     let o = Tensor::new(&[2, 2, 3], vec![0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
     let predictions = predict(&o, &Loss::CrossEntropyCount);
     assert_eq!(predictions, [1, 0]);
-    assert_eq!(accuracy(&predictions, &[1, 2]), 0.5);
-    assert_eq!(accuracy(&[], &[]), 0.0);
+    assert_close("accuracy", &[accuracy(&predictions, &[1, 2]), accuracy(&[], &[])], &[0.5, 0.0], 0.0, 0.0);
 }
 
 #[test]

@@ -1,9 +1,5 @@
 //! Sums.
 
-#[cfg(test)]
-#[path = "testing.rs"]
-pub(super) mod testing;
-
 use super::sum_to_last_axis;
 use crate::op::{Backward, Op, Saved};
 use crate::scalar::Scalar;
@@ -63,8 +59,8 @@ impl<S: Scalar> Op<S> for AddBias {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{backward, forward};
     use super::*;
+    use crate::ops::testing::{backward, forward};
 
     #[test]
     fn add_adds_and_passes_the_gradient_to_both() {

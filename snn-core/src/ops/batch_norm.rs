@@ -192,7 +192,7 @@ impl<S: Scalar> Op<S> for Normalize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::add::testing::{backward, forward};
+    use crate::ops::testing::{backward, forward};
     use snn_testkit::assert_close;
 
     /// Two channels over two steps, one sample, two places.

@@ -58,7 +58,7 @@ impl<S: Scalar> Op<S> for Concat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::add::testing::{backward, forward};
+    use crate::ops::testing::{backward, forward};
 
     #[test]
     fn rows_are_joined_and_gradients_split_again() {

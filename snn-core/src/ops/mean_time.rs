@@ -47,7 +47,7 @@ impl<S: Scalar> Op<S> for MeanTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::add::testing::{backward, forward};
+    use crate::ops::testing::{backward, forward};
 
     #[test]
     fn the_mean_runs_over_time_and_its_gradient_spreads() {

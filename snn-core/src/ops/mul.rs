@@ -29,7 +29,7 @@ impl<S: Scalar> Op<S> for Mul {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::add::testing::{backward, forward};
+    use crate::ops::testing::{backward, forward};
 
     #[test]
     fn each_factor_is_the_slope_of_the_other() {

@@ -191,7 +191,7 @@ impl<S: Scalar> Op<S> for Pool2d {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::add::testing::{backward, forward};
+    use crate::ops::testing::{backward, forward};
     use proptest::prelude::*;
 
     fn pool(kind: PoolKind) -> Pool2d {

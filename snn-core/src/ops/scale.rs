@@ -37,7 +37,7 @@ impl<S: Scalar> Op<S> for Scale {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::add::testing::{backward, forward};
+    use crate::ops::testing::{backward, forward};
 
     #[test]
     fn value_and_gradient_are_scaled() {
