@@ -1,6 +1,6 @@
 //! Named arrays and network parameters in files: `.npz` ([`npz`]) and `.safetensors` ([`safetensors`]).
 //!
-//! [`save_params`] and [`load_params`] keep the parameters of a network; [`read`] and [`write`] any named arrays, such
+//! [`save_params`] and [`load_params`] keep the parameters of a network; [`read()`] and [`write()`] any named arrays, such
 //! as integer codes. Files are written beside their destination and renamed, so that a crash leaves the old file; the
 //! same arrays give the same bytes. Readers take any bytes without panic.
 
@@ -223,7 +223,7 @@ fn value_of(p: &Param, arrays: &Arrays, path: &Path) -> Result<Tensor<f32>, Chec
 /// Writes all parameters of a network, buffers included.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn save_params(module: &impl Module, path: &Path) -> Result<(), CheckpointError> {
     write(path, &params(module))
 }
@@ -231,7 +231,7 @@ pub fn save_params(module: &impl Module, path: &Path) -> Result<(), CheckpointEr
 /// Reads all parameters of a network, buffers included.
 ///
 /// # Errors
-/// As [`read`] and [`set_params`]; the network is then unchanged.
+/// As [`read()`] and [`set_params`]; the network is then unchanged.
 pub fn load_params(module: &mut impl Module, path: &Path) -> Result<(), CheckpointError> {
     set_params(module, &read(path)?, path)
 }
