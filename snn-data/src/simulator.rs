@@ -27,6 +27,15 @@ use crate::rng::{Purpose, stream};
 /// Number of saccades: the corners of a triangle and back.
 pub const N_SACCADES: usize = 3;
 
+/// How an image is shown to the camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Gray value 1 is bright.
+    Direct,
+    /// Gray value 1 is dark, on a bright ground: the polarity that N-MNIST has.
+    Inverted,
+}
+
 /// Settings of the simulated camera. The defaults were fitted to pairs of MNIST images and N-MNIST recordings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimulatorConfig {
@@ -35,23 +44,26 @@ pub struct SimulatorConfig {
     /// Where the image's center lies before, between and after the saccades, in pixels from the sensor's center
     /// (x to the right, y down). Default: a triangle.
     pub path: [[f32; 2]; N_SACCADES + 1],
+    /// How images are shown. Default: inverted, as measured on N-MNIST (ON events follow a bright digit).
+    pub tone: Tone,
     /// Duration of a saccade in us. Default: 105,000.
     pub saccade_us: u32,
-    /// Part of a saccade during which the image moves, as shares of its duration. Default: 0.05 to 0.85.
+    /// Part of a saccade during which the image moves, as shares of its duration. Default: 0.03 to 0.86.
     pub motion: [f32; 2],
-    /// Mean change of log intensity for an event.
+    /// Mean change of log intensity for an event. Default: 0.33.
     pub threshold: f32,
-    /// Standard deviation of the thresholds, relative to their mean. They belong to the sensor, not the recording.
+    /// Standard deviation of the thresholds, relative to their mean. They belong to the sensor, not to
+    /// the recording. Default: 0.15.
     pub threshold_mismatch: f32,
-    /// Intensity of black, where white is 1.
+    /// Light of black added to all, where white adds 1. Default: 0.13.
     pub black_level: f32,
-    /// Time in us for which a pixel is blind after an event.
+    /// Time in us for which a pixel is blind after an event. Default: 1,000.
     pub refractory_us: u32,
-    /// Rate of background events of a pixel in Hz.
+    /// Rate of background events of a pixel in Hz. Default: 0.35.
     pub noise_hz: f32,
-    /// Share of ON events among background events.
+    /// Share of ON events among background events. Default: 0.6.
     pub noise_on_share: f32,
-    /// Which individual sensor: seed of the threshold mismatch.
+    /// Which individual sensor: seed of the threshold mismatch. Default: 0.
     pub sensor_seed: u64,
 }
 
@@ -59,12 +71,13 @@ impl Default for SimulatorConfig {
     fn default() -> Self {
         Self {
             sensor: SensorSize::new(34, 34),
-            path: [[-2.5, -1.5], [0.5, 4.0], [3.0, -1.5], [-1.5, -1.5]],
+            path: [[-3.2, -1.4], [-0.9, 3.8], [2.9, -1.8], [-2.7, -1.8]],
+            tone: Tone::Inverted,
             saccade_us: 105_000,
-            motion: [0.05, 0.85],
-            threshold: 0.9,
-            threshold_mismatch: 0.2,
-            black_level: 0.1,
+            motion: [0.03, 0.86],
+            threshold: 0.33,
+            threshold_mismatch: 0.15,
+            black_level: 0.13,
             refractory_us: 1_000,
             noise_hz: 0.35,
             noise_on_share: 0.6,
@@ -141,7 +154,8 @@ impl Simulator {
         let scene = Scene::new(image, self.config.sensor, self.reach);
         let Some(area) = scene.lit_area() else { return };
         let mut pixels = self.pixels_at_start(&scene, area, rng);
-        for step in self.track.windows(2) {
+        // Nothing is seen while the image stands still.
+        for step in self.track.windows(2).filter(|step| step[0].shift != step[1].shift) {
             let view = scene.view(step[1].shift);
             for pixel in &mut pixels {
                 pixel.see(view.intensity(pixel.x, pixel.y), [step[0].t, step[1].t], &self.config, events);
@@ -156,7 +170,7 @@ impl Simulator {
         let pixel = |(x, y): (u16, u16)| {
             let thresholds = self.thresholds[usize::from(y) * width + usize::from(x)];
             let intensity = view.intensity(x, y);
-            let level = (intensity + self.config.black_level).ln();
+            let level = self.config.log_intensity(intensity);
             let phase = rng.random::<f32>() - 0.5;
             let reference = level + phase * thresholds[0].min(thresholds[1]);
             Pixel { x, y, thresholds, intensity, level, reference, blind_until: 0.0 }
@@ -177,6 +191,17 @@ impl Simulator {
             events.push(Event { x, y, on, t: floor_us(t) });
             t += gap.sample(rng);
         }
+    }
+}
+
+impl SimulatorConfig {
+    /// Logarithm of the light that comes from a gray value.
+    fn log_intensity(&self, gray: f32) -> f32 {
+        let light = match self.tone {
+            Tone::Direct => gray,
+            Tone::Inverted => 1.0 - gray,
+        };
+        (self.black_level + light).ln()
     }
 }
 
@@ -251,7 +276,7 @@ impl Pixel {
         }
         let before = self.level;
         self.intensity = intensity;
-        self.level = (intensity + config.black_level).ln();
+        self.level = config.log_intensity(intensity);
         let on = self.level > before;
         let step = if on { self.thresholds[0] } else { -self.thresholds[1] };
         let n_events = ((self.level - self.reference) / step).max(0.0);
