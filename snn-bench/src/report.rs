@@ -1,6 +1,6 @@
 //! The report of a run: one self-contained HTML page, and beside it each figure's data and drawing.
 //!
-//! [`ReportData`] is plain data; [`write`] turns it into
+//! [`ReportData`] is plain data; [`write()`] turns it into
 //!
 //! ```text
 //! <folder>/report.html            the page: needs nothing else, not even the files below
