@@ -8,9 +8,9 @@ pub struct GrayImage {
 }
 
 impl GrayImage {
-    /// A dark image.
-    pub fn dark(width: usize, height: usize) -> Self {
-        Self { width, pixels: vec![0.0; width * height] }
+    /// An image of one gray value.
+    pub fn uniform(width: usize, height: usize, gray: f32) -> Self {
+        Self { width, pixels: vec![gray; width * height] }
     }
 
     /// An image of rows of `width` pixels.

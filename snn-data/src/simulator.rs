@@ -2,17 +2,18 @@
 //!
 //! The set-up is that of N-MNIST (Orchard et al., 2015): the sensor looks at a still image and moves along a triangle
 //! in three saccades of 105 ms. The sensor model is the usual one: a pixel reports an ON (OFF) event whenever the
-//! logarithm of its intensity has risen (fallen) by its threshold since its last event. Thresholds differ from pixel
+//! logarithm of its light has risen (fallen) by its threshold since its last event, that is whenever the light has
+//! changed by a factor. Thresholds differ from pixel
 //! to pixel, a pixel is blind for a refractory time after an event, and there are background events.
 //!
 //! # References
 //!
 //! Orchard, Jayawant, Cohen and Thakor, 2015, doi:10.3389/fnins.2015.00437 (path and times). Rebecq, Gehrig and
 //! Scaramuzza, "ESIM: an open event camera simulator", CoRL 2018 (sensor model). Deviation from ESIM: a fixed time
-//! step instead of an adaptive one; the image moves by less than half a pixel in a step, and event times are
-//! interpolated.
+//! step instead of an adaptive one (with the default path the image moves by a third of a pixel in a step at most), and
+//! event times interpolated in light, not in its logarithm.
 
-use std::ops::{Range, RangeFrom};
+use std::ops::Range;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -90,21 +91,23 @@ impl Default for SimulatorConfig {
 #[derive(Debug, Clone)]
 pub struct Simulator {
     config: SimulatorConfig,
-    /// ON and OFF threshold of each pixel.
-    thresholds: Vec<[f32; 2]>,
-    track: Vec<Waypoint>,
+    /// The factors of light that make an ON and an OFF event, for each pixel.
+    factors: Vec<[f32; 2]>,
+    track: Vec<Step>,
     /// Largest displacement along either axis, in whole pixels.
     reach: u16,
 }
 
-/// Position of the image at a time.
+/// A short movement of the image.
 #[derive(Debug, Clone, Copy)]
-struct Waypoint {
-    t: f64,
+struct Step {
+    /// Start and end in us.
+    times: [f64; 2],
+    /// Position at the end.
     shift: [f32; 2],
 }
 
-/// Time between two positions in us.
+/// Duration of a step in us.
 const STEP_US: u32 = 2_000;
 /// Smallest threshold, relative to the mean.
 const MIN_THRESHOLD: f32 = 0.25;
@@ -122,10 +125,11 @@ impl Simulator {
             let deviation: f32 = StandardNormal.sample(&mut rng);
             config.threshold * (1.0 + config.threshold_mismatch * deviation).max(MIN_THRESHOLD)
         };
-        let thresholds = (0..config.sensor.n_pixels()).map(|_| [threshold(), threshold()]).collect();
+        let factors =
+            (0..config.sensor.n_pixels()).map(|_| [threshold().exp(), (-threshold()).exp()]).collect();
         let farthest = config.path.iter().flatten().fold(0.0f32, |far, p| far.max(p.abs()));
         let reach = u16::try_from(floor_i32(farthest) + 1).unwrap_or(u16::MAX);
-        Ok(Self { config: config.clone(), thresholds, track: track(config), reach })
+        Ok(Self { config: config.clone(), factors, track: track(config), reach })
     }
 
     /// Size of the sensor.
@@ -140,8 +144,8 @@ impl Simulator {
 
     /// The events of one recording of `image`, whose center follows the path; sorted by time.
     ///
-    /// `seed` and `sample` choose the background events and the pixels' states at the start. What lies outside the
-    /// image is dark.
+    /// `seed` and `sample` choose the background events and the pixels' states at the start. Gray values are clamped to
+    /// 0..1; what lies outside the image has gray value 0.
     pub fn record(&self, image: &GrayImage, seed: u64, sample: usize) -> EventStream {
         let mut rng = stream(seed, Purpose::Recording, 0, sample);
         let mut events = Recorder::default();
@@ -151,31 +155,37 @@ impl Simulator {
     }
 
     fn add_signal(&self, image: &GrayImage, rng: &mut ChaCha8Rng, events: &mut Recorder) {
-        let scene = Scene::new(image, self.config.sensor, self.reach);
-        let Some(area) = scene.lit_area() else { return };
-        let mut pixels = self.pixels_at_start(&scene, area, rng);
-        // Nothing is seen while the image stands still.
-        for step in self.track.windows(2).filter(|step| step[0].shift != step[1].shift) {
-            let view = scene.view(step[1].shift);
-            for pixel in &mut pixels {
-                pixel.see(view.intensity(pixel.x, pixel.y), [step[0].t, step[1].t], &self.config, events);
+        let scene = Scene::new(image, &self.config, self.reach);
+        let Some(area) = scene.seen_area() else { return };
+        let mut light = vec![0.0; area.x.len()];
+        let mut pixels = self.pixels_at_start(&scene, &area, rng);
+        for step in &self.track {
+            let view = scene.view(step.shift);
+            for (y, row) in area.y.clone().zip(pixels.chunks_mut(area.x.len())) {
+                view.look(y, area.x.start, &mut light);
+                for (pixel, &light) in row.iter_mut().zip(&light) {
+                    pixel.see(light, step.times, self.config.refractory_us, events);
+                }
             }
         }
     }
 
-    fn pixels_at_start(&self, scene: &Scene, area: Area, rng: &mut ChaCha8Rng) -> Vec<Pixel> {
-        let view = scene.view(self.track[0].shift);
-        let width = usize::from(self.config.sensor.width);
-        let positions = area.y.flat_map(|y| area.x.clone().map(move |x| (x, y)));
-        let pixel = |(x, y): (u16, u16)| {
-            let thresholds = self.thresholds[usize::from(y) * width + usize::from(x)];
-            let intensity = view.intensity(x, y);
-            let level = self.config.log_intensity(intensity);
-            let phase = rng.random::<f32>() - 0.5;
-            let reference = level + phase * thresholds[0].min(thresholds[1]);
-            Pixel { x, y, thresholds, intensity, level, reference, blind_until: 0.0 }
-        };
-        positions.map(pixel).collect()
+    /// The pixels of an area, row by row; each has seen its last event at a random light near that of the start.
+    fn pixels_at_start(&self, scene: &Scene, area: &Area, rng: &mut ChaCha8Rng) -> Vec<Pixel> {
+        let view = scene.view(self.config.path[0]);
+        let mut light = vec![0.0; area.x.len()];
+        let mut pixels = Vec::with_capacity(area.x.len() * area.y.len());
+        for y in area.y.clone() {
+            view.look(y, area.x.start, &mut light);
+            for (x, &light) in area.x.clone().zip(&light) {
+                let place = usize::from(y) * usize::from(self.config.sensor.width) + usize::from(x);
+                let factors = self.factors[place];
+                let reference =
+                    light * factors[usize::from(rng.random::<bool>())].powf(0.5 * rng.random::<f32>());
+                pixels.push(Pixel::new([x, y], factors, light, reference));
+            }
+        }
+        pixels
     }
 
     fn add_noise(&self, rng: &mut ChaCha8Rng, events: &mut Recorder) {
@@ -195,13 +205,13 @@ impl Simulator {
 }
 
 impl SimulatorConfig {
-    /// Logarithm of the light that comes from a gray value.
-    fn log_intensity(&self, gray: f32) -> f32 {
-        let light = match self.tone {
-            Tone::Direct => gray,
-            Tone::Inverted => 1.0 - gray,
-        };
-        (self.black_level + light).ln()
+    /// The light that comes from a gray value.
+    fn light(&self, gray: f32) -> f32 {
+        let gray = gray.clamp(0.0, 1.0);
+        match self.tone {
+            Tone::Direct => self.black_level + gray,
+            Tone::Inverted => self.black_level + 1.0 - gray,
+        }
     }
 }
 
@@ -232,11 +242,16 @@ fn duration_us(config: &SimulatorConfig) -> u32 {
     (0..N_SACCADES).fold(0, |total: u32, _| total.saturating_add(config.saccade_us))
 }
 
-/// Positions every [`STEP_US`].
-fn track(config: &SimulatorConfig) -> Vec<Waypoint> {
+/// The steps of [`STEP_US`] in which the image moves; nothing is seen while it stands still.
+fn track(config: &SimulatorConfig) -> Vec<Step> {
     let end = duration_us(config);
-    let times = (0..end).step_by(STEP_US as usize).chain([end]);
-    times.map(|t| Waypoint { t: t.into(), shift: shift_at(config, t) }).collect()
+    let starts = (0..end).step_by(STEP_US as usize);
+    let steps = starts.map(|start| {
+        let times = [start, start.saturating_add(STEP_US).min(end)];
+        (times, times.map(|t| shift_at(config, t)))
+    });
+    let moving = steps.filter(|(_, [from, to])| from.map(f32::to_bits) != to.map(f32::to_bits));
+    moving.map(|(times, [_, shift])| Step { times: times.map(f64::from), shift }).collect()
 }
 
 fn shift_at(config: &SimulatorConfig, t: u32) -> [f32; 2] {
@@ -258,43 +273,62 @@ fn smooth_step(u: f32) -> f32 {
 struct Pixel {
     x: u16,
     y: u16,
-    thresholds: [f32; 2],
-    intensity: f32,
-    /// Log intensity seen last.
-    level: f32,
-    /// Log intensity at the last event.
-    reference: f32,
+    factors: [f32; 2],
+    /// Light seen last.
+    light: f32,
+    /// Light at which the next ON and the next OFF event come.
+    limits: [f32; 2],
     blind_until: f64,
 }
 
 impl Pixel {
-    /// Sees the intensity change during `times`, linearly in its logarithm, and reports events.
-    fn see(&mut self, intensity: f32, times: [f64; 2], config: &SimulatorConfig, events: &mut Recorder) {
-        // Most pixels see no change in most steps.
-        if intensity.to_bits() == self.intensity.to_bits() {
-            return;
+    fn new([x, y]: [u16; 2], factors: [f32; 2], light: f32, reference: f32) -> Self {
+        Self { x, y, factors, light, limits: factors.map(|factor| reference * factor), blind_until: 0.0 }
+    }
+
+    /// Sees the light change evenly during `times`, and reports events.
+    fn see(&mut self, light: f32, times: [f64; 2], refractory_us: u32, events: &mut Recorder) {
+        while light >= self.limits[0] {
+            self.fire(Polarity::On, light, times, refractory_us, events);
         }
-        let before = self.level;
-        self.intensity = intensity;
-        self.level = config.log_intensity(intensity);
-        let on = self.level > before;
-        let step = if on { self.thresholds[0] } else { -self.thresholds[1] };
-        let n_events = ((self.level - self.reference) / step).max(0.0);
-        for _ in 0..floor_i32(n_events) {
-            self.reference += step;
-            let share = (self.reference - before) / (self.level - before);
-            let t = times[0] + f64::from(share.clamp(0.0, 1.0)) * (times[1] - times[0]);
-            if t >= self.blind_until {
-                self.blind_until = t + f64::from(config.refractory_us);
-                events.push(Event { x: self.x, y: self.y, on, t: floor_us(t) });
-            }
+        while light <= self.limits[1] {
+            self.fire(Polarity::Off, light, times, refractory_us, events);
+        }
+        self.light = light;
+    }
+
+    /// Passes a limit; the event is reported unless the pixel is blind.
+    fn fire(
+        &mut self,
+        polarity: Polarity,
+        light: f32,
+        times: [f64; 2],
+        refractory_us: u32,
+        events: &mut Recorder,
+    ) {
+        let reference = self.limits[polarity as usize];
+        self.limits = self.factors.map(|factor| reference * factor);
+        let share = ((reference - self.light) / (light - self.light)).clamp(0.0, 1.0);
+        let t = times[0] + f64::from(share) * (times[1] - times[0]);
+        if t >= self.blind_until {
+            self.blind_until = t + f64::from(refractory_us);
+            let on = matches!(polarity, Polarity::On);
+            events.push(Event { x: self.x, y: self.y, on, t: floor_us(t) });
         }
     }
 }
 
-/// The image on a dark ground, with a margin for its movement.
+/// Direction of a change of light; the index of its factor and limit.
+#[derive(Clone, Copy)]
+enum Polarity {
+    On = 0,
+    Off = 1,
+}
+
+/// The light that comes from an image and its ground, with a margin for its movement.
 struct Scene {
     canvas: GrayImage,
+    ground: f32,
     sensor: SensorSize,
     margin: u16,
 }
@@ -306,28 +340,30 @@ struct Area {
 }
 
 impl Scene {
-    fn new(image: &GrayImage, sensor: SensorSize, margin: u16) -> Self {
+    fn new(image: &GrayImage, config: &SimulatorConfig, margin: u16) -> Self {
+        let (sensor, ground) = (config.sensor, config.light(0.0));
         // One more column and row for the interpolation between neighbors.
         let size = |pixels: u16| usize::from(pixels) + 2 * usize::from(margin) + 1;
-        let mut canvas = GrayImage::dark(size(sensor.width), size(sensor.height));
+        let mut canvas = GrayImage::uniform(size(sensor.width), size(sensor.height), ground);
         let left = centered(canvas.width() - 1, image.width());
         let top = centered(canvas.height() - 1, image.height());
-        for y in top.target.clone().take(top.n) {
-            let source = image.row(y - top.target.start + top.source);
-            let row = &mut canvas.row_mut(y)[left.target.start..][..left.n];
-            row.copy_from_slice(&source[left.source..][..left.n]);
+        for y in 0..top.n {
+            let source = &image.row(top.source + y)[left.source..][..left.n];
+            let target = &mut canvas.row_mut(top.target + y)[left.target..][..left.n];
+            target.iter_mut().zip(source).for_each(|(light, &gray)| *light = config.light(gray));
         }
-        Self { canvas, sensor, margin }
+        Self { canvas, ground, sensor, margin }
     }
 
-    /// `None` for an image that is dark everywhere.
-    fn lit_area(&self) -> Option<Area> {
+    /// The pixels that may see anything but the ground; `None` for an image that shows nothing else.
+    fn seen_area(&self) -> Option<Area> {
         let (width, height) = (self.canvas.width(), self.canvas.height());
-        let lit_row = |y: &usize| self.canvas.row(*y).iter().any(|&v| v != 0.0);
-        let lit_column = |x: &usize| (0..height).any(|y| self.canvas.row(y)[*x] != 0.0);
+        let differs = |light: f32| light.to_bits() != self.ground.to_bits();
+        let row = |y: &usize| self.canvas.row(*y).iter().any(|&light| differs(light));
+        let column = |x: &usize| (0..height).any(|y| differs(self.canvas.row(y)[*x]));
         Some(Area {
-            x: self.seeing((0..width).find(lit_column)?, (0..width).rfind(lit_column)?, self.sensor.width),
-            y: self.seeing((0..height).find(lit_row)?, (0..height).rfind(lit_row)?, self.sensor.height),
+            x: self.seeing((0..width).find(column)?, (0..width).rfind(column)?, self.sensor.width),
+            y: self.seeing((0..height).find(row)?, (0..height).rfind(row)?, self.sensor.height),
         })
     }
 
@@ -349,14 +385,14 @@ impl Scene {
 
 /// How a length of image pixels lies in the middle of a length of canvas pixels.
 struct Placement {
-    target: RangeFrom<usize>,
+    target: usize,
     source: usize,
     n: usize,
 }
 
 fn centered(canvas: usize, image: usize) -> Placement {
     let n = image.min(canvas);
-    Placement { target: (canvas - n) / 2.., source: (image - n) / 2, n }
+    Placement { target: (canvas - n) / 2, source: (image - n) / 2, n }
 }
 
 /// The scene with bilinear interpolation between its pixels.
@@ -367,13 +403,17 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn intensity(&self, x: u16, y: u16) -> f32 {
+    /// Light of the pixels of row `y` from column `x` on.
+    fn look(&self, y: u16, x: u16, light: &mut [f32]) {
         let (x, y) = (usize::from(x) + self.whole[0], usize::from(y) + self.whole[1]);
-        let (upper, lower) = (self.canvas.row(y), self.canvas.row(y + 1));
+        let upper = &self.canvas.row(y)[x..][..light.len() + 1];
+        let lower = &self.canvas.row(y + 1)[x..][..light.len() + 1];
         let [u, v] = self.part;
-        let top = upper[x] + u * (upper[x + 1] - upper[x]);
-        let bottom = lower[x] + u * (lower[x + 1] - lower[x]);
-        top + v * (bottom - top)
+        for (k, light) in light.iter_mut().enumerate() {
+            let top = upper[k] + u * (upper[k + 1] - upper[k]);
+            let bottom = lower[k] + u * (lower[k + 1] - lower[k]);
+            *light = top + v * (bottom - top);
+        }
     }
 }
 
@@ -396,5 +436,114 @@ impl Recorder {
         let time = |word: u64| u32::try_from(word >> 33).unwrap_or(u32::MAX);
         let unpack = |word| Event { x: field(word, 1), y: field(word, 17), on: word & 1 == 1, t: time(word) };
         self.packed.into_iter().map(unpack).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A sensor without noise and mismatch whose path goes to the right, down, and back.
+    fn clean() -> SimulatorConfig {
+        SimulatorConfig {
+            path: [[0.0, 0.0], [4.0, 0.0], [4.0, 4.0], [0.0, 0.0]],
+            threshold_mismatch: 0.0,
+            noise_hz: 0.0,
+            tone: Tone::Direct,
+            ..SimulatorConfig::default()
+        }
+    }
+
+    fn square() -> GrayImage {
+        let mut image = GrayImage::uniform(28, 28, 0.0);
+        (10..18).for_each(|y| image.row_mut(y)[10..18].fill(1.0));
+        image
+    }
+
+    fn record(config: &SimulatorConfig, image: &GrayImage) -> EventStream {
+        Simulator::new(config).unwrap().record(image, 1, 0)
+    }
+
+    #[test]
+    fn the_leading_edge_gives_on_events_and_the_trailing_edge_off_events() {
+        let events = record(&clean(), &square());
+        // First saccade: the square (columns 13..21 of the sensor) moves to the right.
+        let mean_column = |on: bool| {
+            let columns: Vec<f64> =
+                events.iter().filter(|e| e.t < 105_000 && e.on == on).map(|e| e.x.into()).collect();
+            columns.iter().sum::<f64>() / columns.len() as f64
+        };
+        assert!((mean_column(true) - 22.5).abs() < 0.7, "{}", mean_column(true));
+        assert!((mean_column(false) - 14.5).abs() < 0.7, "{}", mean_column(false));
+        let inverted = record(&SimulatorConfig { tone: Tone::Inverted, ..clean() }, &square());
+        let early = inverted.iter().filter(|e| e.t < 105_000 && e.on).map(|e| e.x).min();
+        assert_eq!(early, Some(13));
+    }
+
+    #[test]
+    fn a_still_or_uniform_scene_gives_no_events() {
+        let still = SimulatorConfig { path: [[1.5, 0.0]; 4], ..clean() };
+        assert!(record(&still, &square()).is_empty());
+        assert!(record(&clean(), &GrayImage::uniform(28, 28, 0.0)).is_empty());
+    }
+
+    #[test]
+    fn events_of_an_edge_follow_from_contrast_and_threshold() {
+        let events = record(&SimulatorConfig { refractory_us: 0, ..clean() }, &square());
+        let n_on = events.iter().filter(|e| (e.x, e.y, e.on) == (22, 17, true) && e.t < 105_000).count();
+        let expected = (1.13f64 / 0.13).ln() / 0.33;
+        assert!((n_on as f64 - expected).abs() <= 1.0, "{n_on} events, expected {expected}");
+    }
+
+    #[test]
+    fn a_pixel_is_blind_after_an_event() {
+        let events = record(&SimulatorConfig { refractory_us: 5_000, ..clean() }, &square());
+        let times: Vec<u32> = events.iter().filter(|e| (e.x, e.y) == (22, 17)).map(|e| e.t).collect();
+        assert!(times.len() > 2 && times.windows(2).all(|t| t[1] - t[0] >= 4_999), "{times:?}");
+    }
+
+    #[test]
+    fn background_events_have_the_asked_rate() {
+        let config = SimulatorConfig { noise_hz: 20.0, ..clean() };
+        let events = record(&config, &GrayImage::uniform(28, 28, 0.0));
+        let expected = 20.0 * 34.0 * 34.0 * 0.315;
+        assert!((events.len() as f64 - expected).abs() < 5.0 * f64::sqrt(expected), "{}", events.len());
+        assert!((events.n_on() as f64 / events.len() as f64 - 0.6).abs() < 0.03);
+    }
+
+    #[test]
+    fn recordings_are_sorted_and_repeat() {
+        let simulator = Simulator::new(&SimulatorConfig::default()).unwrap();
+        let events = simulator.record(&square(), 3, 4);
+        assert_eq!(events.first_unsorted(), None);
+        assert!(events.last_us().unwrap() < simulator.duration_us());
+        assert_eq!(events, simulator.record(&square(), 3, 4));
+        assert_ne!(events, simulator.record(&square(), 3, 5));
+    }
+
+    #[test]
+    fn bad_settings_are_named() {
+        let message = |config| Simulator::new(&config).unwrap_err().to_string();
+        let blind = SimulatorConfig { threshold: 0.0, ..clean() };
+        assert_eq!(message(blind), "threshold is 0, expected 0.01 to 100");
+        let backwards = SimulatorConfig { motion: [0.5, 0.4], ..clean() };
+        assert!(message(backwards).starts_with("end of the motion is 0.4"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_image_and_path_is_safe(
+            width in 1usize..60,
+            pixels in prop::collection::vec(prop::num::f32::ANY, 1..200),
+            path in prop::array::uniform4(prop::array::uniform2(-40.0f32..40.0)),
+        ) {
+            let rows = pixels.len() / width;
+            let image = GrayImage::from_pixels(width, pixels[..rows * width].to_vec());
+            let config = SimulatorConfig { path, ..SimulatorConfig::default() };
+            let events = record(&config, &image);
+            prop_assert!(events.iter().all(|e| config.sensor.contains(e.x, e.y)));
+        }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! The folder is that of the environment variable `SNN_DATA_DIR`, else `shared/data` beside the workspace.
 
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+
 use std::path::PathBuf;
 
 use snn_data::datasets::idx_images::IdxImages;

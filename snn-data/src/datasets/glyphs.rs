@@ -109,7 +109,7 @@ impl Glyphs {
     pub fn image(&self, i: usize) -> GrayImage {
         let mut rng = stream(self.config.seed, Purpose::Glyph, 0, i);
         let pen = Pen::draw(&self.config.distortion, &mut rng);
-        let mut image = GrayImage::dark(IMAGE_SIZE.into(), IMAGE_SIZE.into());
+        let mut image = GrayImage::uniform(IMAGE_SIZE.into(), IMAGE_SIZE.into(), 0.0);
         for stroke in strokes(i % N_CLASSES) {
             let points: Vec<Point> = stroke.into_iter().map(|point| pen.place(point)).collect();
             points.windows(2).for_each(|ends| draw_line(&mut image, ends[0], ends[1], pen.half_width));
@@ -273,4 +273,75 @@ fn arc(center: Point, radii: [f32; 2], start: f32, end: f32) -> Vec<Point> {
     let angle = |k: usize| (start + (end - start) * k as f32 / n_lines as f32).to_radians();
     let point = |k| [center[0] + radii[0] * angle(k).cos(), center[1] + radii[1] * angle(k).sin()];
     (0..=n_lines).map(point).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::stats;
+
+    fn glyphs(n_samples: usize, seed: u64) -> Glyphs {
+        Glyphs::new(GlyphsConfig { n_samples, seed, ..GlyphsConfig::default() }).unwrap()
+    }
+
+    /// Undistorted.
+    const PLAIN: Distortion = Distortion {
+        rotation_deg: 0.0,
+        shear: 0.0,
+        scaling: 0.0,
+        shift: 0.0,
+        wobble: 0.0,
+        stroke_width: [2.0, 2.0],
+    };
+
+    #[test]
+    fn a_sample_depends_on_seed_and_index_only() {
+        let events = |n, seed, i| glyphs(n, seed).events(i).unwrap();
+        assert_eq!(events(20, 1, 13), events(50, 1, 13));
+        assert_ne!(events(20, 1, 13), events(20, 2, 13));
+        assert_ne!(glyphs(20, 1).image(3), glyphs(20, 1).image(13));
+    }
+
+    #[test]
+    fn recordings_look_like_n_mnist() {
+        let stats = stats(&glyphs(100, 5)).unwrap();
+        assert_eq!(stats.per_class, [10; 10]);
+        let events = stats.events.unwrap();
+        assert!((3_300.0..5_500.0).contains(&events.mean), "{events:?}");
+        assert!((0.45..0.55).contains(&stats.on_share), "{}", stats.on_share);
+        let duration = stats.duration_us.unwrap();
+        assert!((280_000.0..315_000.0).contains(&duration.mean), "{duration:?}");
+    }
+
+    #[test]
+    fn undistorted_glyphs_lie_where_their_strokes_are() {
+        let config = GlyphsConfig { n_samples: 10, distortion: PLAIN, ..GlyphsConfig::default() };
+        let seven = Glyphs::new(config).unwrap().image(7);
+        // The upper bar: rows around 13.5 - 9, columns 13.5 -+ 0.6 * 9; nothing at the lower right.
+        assert!(seven.row(4)[9..18].iter().all(|&v| v > 0.9));
+        assert!(seven.row(20)[18..].iter().all(|&v| v == 0.0));
+    }
+
+    #[test]
+    fn all_classes_differ() {
+        let config = GlyphsConfig { n_samples: 10, distortion: PLAIN, ..GlyphsConfig::default() };
+        let glyphs = Glyphs::new(config).unwrap();
+        let difference = |i, j| {
+            let (a, b) = (glyphs.image(i), glyphs.image(j));
+            a.pixels().iter().zip(b.pixels()).map(|(a, b)| (a - b).abs()).sum::<f32>()
+        };
+        for (i, j) in (0..10).flat_map(|i| (0..i).map(move |j| (i, j))) {
+            assert!(difference(i, j) > 10.0, "glyphs {i} and {j}: {}", difference(i, j));
+        }
+    }
+
+    #[test]
+    fn bad_settings_are_named() {
+        let distortion = Distortion { stroke_width: [3.0, 2.0], ..PLAIN };
+        let error = Glyphs::new(GlyphsConfig { distortion, ..GlyphsConfig::default() }).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "thickest stroke in pixels is 2, expected at least the thinnest and at most 10"
+        );
+    }
 }
