@@ -9,8 +9,8 @@ use snn_hessian::{
 use std::collections::BTreeMap;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Name, number of weights, Hessian trace with its standard error, mean squared weight. In a real run the traces
-    // come from Hutchinson's estimator and the errors from the quantizer.
+    // Name, number of weights, Hessian trace with its standard error, mean squared weight. In a real run the
+    // traces come from Hutchinson's estimator and the errors from the quantizer.
     let layers = [
         ("conv1.weight", 6_272, 310.0, 12.0, 0.02),
         ("conv2.weight", 401_408, 95.0, 4.0, 0.003),

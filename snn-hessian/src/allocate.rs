@@ -1,15 +1,15 @@
 //! The choice of a bit width for each tensor under a budget, with the least total sensitivity.
 //!
-//! Sensitivities add up, so the problem is a multiple-choice knapsack: for each tensor one width, the sum of costs
-//! within the budget, the sum of `Ω` least. [`allocate`] solves it exactly.
+//! Sensitivities add up, so the problem is a multiple-choice knapsack: for each tensor one width, the sum of
+//! costs within the budget, the sum of `Ω` least. [`allocate`] solves it exactly.
 //!
 //! # References
 //! - Dong et al., "HAWQ-V2", 2020, arXiv 1911.03852: picks from the Pareto frontier of `Σ Ω` against size.
-//! - Yao et al., "HAWQ-V3: Dyadic Neural Network Quantization", 2021, arXiv 2011.10680: the same as an integer
-//!   program.
+//! - Yao et al., "HAWQ-V3: Dyadic Neural Network Quantization", 2021, arXiv 2011.10680: the same as an
+//!   integer program.
 //! - Pisinger, "A minimal algorithm for the Multiple-Choice Knapsack Problem", 1995: dynamic programming over
-//!   undominated states, pruned by the bound of the linear relaxation. Deviation: no core of classes is expanded,
-//!   tensors are taken in the order of their cost, dearest first.
+//!   undominated states, pruned by the bound of the linear relaxation. Deviation: no core of classes is
+//!   expanded, tensors are taken in the order of their cost, dearest first.
 
 use crate::error::AllocationError;
 use crate::sensitivity::{SensitivityTable, TensorSensitivity};
@@ -20,8 +20,8 @@ pub(crate) mod knapsack;
 #[cfg(test)]
 mod tests;
 
-/// What a plan may cost. Only codes count: scales and zero points do not depend on the widths (but for the zero points
-/// above 8 bits), so a caller who has a total in mind subtracts them first.
+/// What a plan may cost. Only codes count: scales and zero points do not depend on the widths (but for the
+/// zero points above 8 bits), so a caller who has a total in mind subtracts them first.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Budget {
     /// The mean width over all parameters of the table, fixed tensors included.
@@ -56,15 +56,15 @@ pub struct Allocation {
 
 /// The plan of least total sensitivity within the budget, exactly.
 ///
-/// Of plans with equal sensitivity it is the one of the lowest cost, and of those the one whose widths, read in the
-/// order of the tensors' names, are smaller at the first difference.
+/// Of plans with equal sensitivity it is the one of the lowest cost, and of those the one whose widths, read
+/// in the order of the tensors' names, are smaller at the first difference.
 ///
 /// Time and memory grow with the number of undominated partial plans that the bound leaves, which is small in
 /// practice (50 tensors at 16 widths take milliseconds) but exponential in the worst case.
 ///
 /// # Errors
-/// [`AllocationError::BytesTooSmall`] or [`AllocationError::MeanBitsTooSmall`], with the least possible budget, and
-/// a variant for each way in which constraints can contradict the table or each other.
+/// [`AllocationError::BytesTooSmall`] or [`AllocationError::MeanBitsTooSmall`], with the least possible
+/// budget, and a variant for each way in which constraints can contradict the table or each other.
 ///
 /// # Examples
 /// ```
@@ -140,8 +140,8 @@ impl Unit {
 }
 
 impl Budget {
-    /// The budget as a whole number of units. A mean is widened by 1e-12 of itself, so that decimal fractions such
-    /// as 4.35 mean what they say.
+    /// The budget as a whole number of units. A mean is widened by 1e-12 of itself, so that decimal fractions
+    /// such as 4.35 mean what they say.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
     fn capacity(self, table: &SensitivityTable) -> Result<(Unit, u64), AllocationError> {
         match self {
@@ -164,8 +164,8 @@ impl Budget {
     }
 }
 
-/// The knapsack that a table and constraints pose: groups of tied tensors, most of them single, in the order of
-/// their first names, and the choices of each.
+/// The knapsack that a table and constraints pose: groups of tied tensors, most of them single, in the order
+/// of their first names, and the choices of each.
 #[derive(Debug)]
 pub(crate) struct Problem<'a> {
     table: &'a SensitivityTable,

@@ -66,8 +66,8 @@ pub enum SensitivityError {
     },
     /// The trace is negative, so coarser bits would count as a gain.
     #[error(
-        "tensor \"{tensor}\": trace {mean} (standard error {std_err}) is negative; measure at a minimum, use the \
-         Gauss-Newton trace, or say how to treat it"
+        "tensor \"{tensor}\": trace {mean} (standard error {std_err}) is negative; measure at a minimum, \
+         use the Gauss-Newton trace, or say how to treat it"
     )]
     NegativeCurvature {
         /// The tensor.

@@ -16,17 +16,18 @@ pub struct ParetoFront {
     pub complete: bool,
 }
 
-/// The Pareto front of all plans under the constraints, with at most `max_points` points (but at least its ends).
+/// The Pareto front of all plans under the constraints, with at most `max_points` points (but at least its
+/// ends).
 ///
-/// Every point is exactly Pareto-optimal under the additive model. When the front has more points than `max_points`,
-/// those are returned that are best at evenly spaced budgets, the ends included.
+/// Every point is exactly Pareto-optimal under the additive model. When the front has more points than
+/// `max_points`, those are returned that are best at evenly spaced budgets, the ends included.
 ///
 /// # Errors
 /// As [`allocate`](crate::allocate()), but for the budget.
 ///
 /// # References
-/// Dong et al., "HAWQ-V2", 2020, arXiv 1911.03852: the Pareto frontier of `Σ Ω` against model size. Deviation: the
-/// front is found exactly, not from sampled plans.
+/// Dong et al., "HAWQ-V2", 2020, arXiv 1911.03852: the Pareto frontier of `Σ Ω` against model size.
+/// Deviation: the front is found exactly, not from sampled plans.
 pub fn pareto_front(
     table: &SensitivityTable,
     constraints: &Constraints,

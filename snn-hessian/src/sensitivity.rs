@@ -1,8 +1,8 @@
 //! Sensitivity of each tensor to its bit width: average curvature times squared quantization error.
 //!
 //! # References
-//! Dong, Yao, Arfeen, Gholami, Mahoney, Keutzer, "HAWQ-V2: Hessian Aware trace-Weighted Quantization of Neural
-//! Networks", 2020, arXiv 1911.03852: `Ω = Σ_i Tr(H_i)/n_i · ‖Q(W_i) - W_i‖²`.
+//! Dong, Yao, Arfeen, Gholami, Mahoney, Keutzer, "HAWQ-V2: Hessian Aware trace-Weighted Quantization of
+//! Neural Networks", 2020, arXiv 1911.03852: `Ω = Σ_i Tr(H_i)/n_i · ‖Q(W_i) - W_i‖²`.
 
 use crate::error::SensitivityError;
 use std::collections::BTreeMap;
@@ -113,13 +113,13 @@ fn check_omega(name: &str, omega: &BTreeMap<u32, f64>) -> Result<(), Sensitivity
 
 /// The sensitivity of each tensor of `errors` at each of its widths: `trace / n_params · squared error`.
 ///
-/// `traces` may hold more tensors (biases, say); those that have no errors are left out. The curvature may be that of
-/// the Hessian or the Gauss-Newton matrix; the table does not know.
+/// `traces` may hold more tensors (biases, say); those that have no errors are left out. The curvature may be
+/// that of the Hessian or the Gauss-Newton matrix; the table does not know.
 ///
 /// # Errors
 /// [`SensitivityError::MissingTrace`] for a tensor of `errors` without a trace,
-/// [`SensitivityError::NegativeCurvature`] under [`NegativeCurvature::Refuse`], and a variant for each number that
-/// is out of range.
+/// [`SensitivityError::NegativeCurvature`] under [`NegativeCurvature::Refuse`], and a variant for each number
+/// that is out of range.
 pub fn sensitivity(
     traces: &BTreeMap<String, TensorTrace>,
     errors: &BTreeMap<String, BTreeMap<u32, f64>>,

@@ -16,7 +16,8 @@ pub struct Weights<'a> {
 
 /// `‖Q_b(w) - w‖²` by tensor name and width.
 ///
-/// It is plain data on purpose: [`rows`](ErrorTable::rows) is what bit allocation takes, without knowing this crate.
+/// It is plain data on purpose: [`rows`](ErrorTable::rows) is what bit allocation takes, without knowing this
+/// crate.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ErrorTable {
     rows: BTreeMap<String, BTreeMap<u32, f64>>,
@@ -55,8 +56,8 @@ pub struct TensorError {
 /// [`TensorError`], for the first tensor that [`uniform::params`] refuses.
 ///
 /// # References
-/// Dong et al., "HAWQ-V2: Hessian Aware trace-Weighted Quantization of Neural Networks", 2020, arXiv 1911.03852:
-/// the factor `‖Q(W_i) - W_i‖²` of its sensitivity.
+/// Dong et al., "HAWQ-V2: Hessian Aware trace-Weighted Quantization of Neural Networks", 2020, arXiv
+/// 1911.03852: the factor `‖Q(W_i) - W_i‖²` of its sensitivity.
 ///
 /// # Examples
 /// ```

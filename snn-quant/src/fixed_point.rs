@@ -4,9 +4,9 @@
 //! `[-1, 1 - 2^-(b-1)]` in steps of `2^-(b-1)`.
 //!
 //! # References
-//! Lui, Neftci, "Hessian Aware Quantization of Spiking Neural Networks", 2021, arXiv 2104.14117: word lengths 4, 8,
-//! 16 with 3, 7, 15 fraction bits, clamped, stochastic rounding in the forward pass, gradients zero outside the
-//! range. Deviation: whether a gradient passes is decided before rounding, see
+//! Lui, Neftci, "Hessian Aware Quantization of Spiking Neural Networks", 2021, arXiv 2104.14117: word lengths
+//! 4, 8, 16 with 3, 7, 15 fraction bits, clamped, stochastic rounding in the forward pass, gradients zero
+//! outside the range. Deviation: whether a gradient passes is decided before rounding, see
 //! [`ste_backward`](crate::ste_backward).
 
 use crate::num::ceil_log2;
@@ -187,7 +187,8 @@ impl FixedPointSpec {
         }
     }
 
-    /// The same specification with its integer bits found from what was observed; unchanged if they are fixed.
+    /// The same specification with its integer bits found from what was observed; unchanged if they are
+    /// fixed.
     ///
     /// # Errors
     /// What [`Observer::fixed_point`](crate::Observer::fixed_point) refuses.
@@ -256,7 +257,9 @@ mod tests {
     proptest! {
         #[test]
         fn stochastic_rounding_picks_a_neighbor_and_keeps_levels(
-            b in 1u32..=16, int_bits in -8i32..8, x in -3.0f32..3.0, seed: u64, step: u64, first_index in 0u64..1 << 40,
+            (b, int_bits) in (1u32..=16, -8i32..8),
+            x in -3.0f32..3.0,
+            (seed, step, first_index) in (any::<u64>(), any::<u64>(), 0u64..1 << 40),
         ) {
             let grid = FixedPoint::new(bits(b), int_bits).unwrap().grid();
             let mut values = [x, grid.fake_quant(x)];

@@ -4,17 +4,17 @@ use crate::num::{count, to_f32};
 use crate::uniform::ClipGrad;
 use crate::{CodeSet, Grid, QuantParams};
 
-/// The straight-through gradient of `fake_quant` with respect to the values: `gy`, zero where values were clipped
-/// if `clip_grad` says so.
+/// The straight-through gradient of `fake_quant` with respect to the values: `gy`, zero where values were
+/// clipped if `clip_grad` says so.
 ///
 /// # Shapes
 /// `x` and `gy` are alike, in row-major order; so is the result.
 ///
 /// # References
-/// Bengio, Léonard, Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for Conditional
-/// Computation", 2013, arXiv 1308.3432. With [`ClipGrad::Zero`]: Esser et al., "Learned Step Size Quantization",
-/// 2020, equation 5. The bounds themselves pass, and they are compared before rounding: a value up to half a step
-/// beyond the last level counts as clipped.
+/// Bengio, Léonard, Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
+/// Conditional Computation", 2013, arXiv 1308.3432. With [`ClipGrad::Zero`]: Esser et al., "Learned Step Size
+/// Quantization", 2020, equation 5. The bounds themselves pass, and they are compared before rounding: a
+/// value up to half a step beyond the last level counts as clipped.
 pub fn ste_backward(x: &[f32], params: &QuantParams, gy: &[f32], clip_grad: ClipGrad) -> Vec<f32> {
     match clip_grad {
         ClipGrad::Pass => gy.to_vec(),
@@ -25,18 +25,19 @@ pub fn ste_backward(x: &[f32], params: &QuantParams, gy: &[f32], clip_grad: Clip
     }
 }
 
-/// The gradient of `fake_quant` with respect to each scale, for [`ScaleRule::Learned`](crate::uniform::ScaleRule).
+/// The gradient of `fake_quant` with respect to each scale, for
+/// [`ScaleRule::Learned`](crate::uniform::ScaleRule).
 ///
-/// For a value `v` it is `round(v/s) - v/s` inside the levels and the outermost code outside, times `gy`, summed
-/// and multiplied by `1 / sqrt(N q_max)`, with `N` the number of values that share the scale. On a binary grid,
-/// where nothing is rounded, it is the sign of `v`.
+/// For a value `v` it is `round(v/s) - v/s` inside the levels and the outermost code outside, times `gy`,
+/// summed and multiplied by `1 / sqrt(N q_max)`, with `N` the number of values that share the scale. On a
+/// binary grid, where nothing is rounded, it is the sign of `v`.
 ///
 /// # Shapes
 /// `x` and `gy` are alike; the result has one gradient per grid of `params`.
 ///
 /// # References
-/// Esser et al., "Learned Step Size Quantization", 2020, arXiv 1902.08153, equation 3 and section 2.2 (gradient
-/// scale). Deviation: per channel, `N` counts the channel's values, not the layer's.
+/// Esser et al., "Learned Step Size Quantization", 2020, arXiv 1902.08153, equation 3 and section 2.2
+/// (gradient scale). Deviation: per channel, `N` counts the channel's values, not the layer's.
 pub fn lsq_scale_backward(x: &[f32], params: &QuantParams, gy: &[f32]) -> Vec<f32> {
     let mut sums = vec![(0.0, 0usize); params.grids().len()];
     for ((channel, grid, run), (_, _, g_run)) in params.runs(x).zip(params.runs(gy)) {

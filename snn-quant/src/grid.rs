@@ -19,7 +19,8 @@ pub enum CodeSet {
 }
 
 impl CodeSet {
-    /// Symmetric codes `±(2^(b-1) - 1)`, the narrow range of Brevitas; ternary at 2 bits, `{-1, +1}` at 1 bit.
+    /// Symmetric codes `±(2^(b-1) - 1)`, the narrow range of Brevitas; ternary at 2 bits, `{-1, +1}` at 1
+    /// bit.
     pub fn symmetric(bits: BitWidth) -> Self {
         match bits.get() {
             1 => CodeSet::Sign,
@@ -70,8 +71,9 @@ impl Grid {
     /// A grid with the given distance between levels.
     ///
     /// # Errors
-    /// [`QuantError::Scale`] unless `scale` is positive and finite; [`QuantError::ZeroPoint`] when `zero_point`
-    /// is not a code of a range, or is not 0 for [`CodeSet::Sign`] and ranges that reach below 0.
+    /// [`QuantError::Scale`] unless `scale` is positive and finite; [`QuantError::ZeroPoint`] when
+    /// `zero_point` is not a code of a range, or is not 0 for [`CodeSet::Sign`] and ranges that reach below
+    /// 0.
     pub fn new(scale: f32, zero_point: i32, codes: CodeSet) -> Result<Self, QuantError> {
         if !(scale.is_finite() && scale > 0.0) {
             return Err(QuantError::Scale { channel: 0, scale });
@@ -83,8 +85,8 @@ impl Grid {
         Ok(Grid { scale, zero_point, codes })
     }
 
-    /// A grid whose scale is raised to the smallest positive normal number if it is 0, which an all-zero tensor
-    /// asks for; the caller vouches for the rest.
+    /// A grid whose scale is raised to the smallest positive normal number if it is 0, which an all-zero
+    /// tensor asks for; the caller vouches for the rest.
     pub(crate) fn from_scale(scale: f32, zero_point: i32, codes: CodeSet) -> Self {
         Grid { scale: scale.clamp(f32::MIN_POSITIVE, f32::MAX), zero_point, codes }
     }
@@ -119,7 +121,8 @@ impl Grid {
         self.value(self.codes.max())
     }
 
-    /// Whether `x` lies between the smallest and the largest level, where the gradient mask lets gradients pass.
+    /// Whether `x` lies between the smallest and the largest level, where the gradient mask lets gradients
+    /// pass.
     #[inline]
     pub fn contains(self, x: f32) -> bool {
         let (lo, hi) = self.whole_bounds();
@@ -263,8 +266,10 @@ impl QuantParams {
     /// Applies `f` to each value with its channel's grid.
     pub(crate) fn map<A, B>(&self, values: &[A], f: impl Fn(Grid, &A) -> B) -> Vec<B> {
         let mut out = Vec::with_capacity(values.len());
-        for (_, grid, run) in self.runs(values) {
-            out.extend(run.iter().map(|v| f(grid, v)));
+        for block in values.chunks(self.run.saturating_mul(self.grids.len())) {
+            for (run, &grid) in block.chunks(self.run).zip(&self.grids) {
+                out.extend(run.iter().map(|v| f(grid, v)));
+            }
         }
         out
     }

@@ -5,11 +5,13 @@ use crate::num::{count, exp2, floor_log2, to_f32};
 /// The number of bins on each side of zero.
 const SIDE: i64 = 4096;
 
-/// Counts of values in equal bins over `[-2^e, 2^e)`, where `e` is the smallest exponent that holds all values.
+/// Counts of values in equal bins over `[-2^e, 2^e)`, where `e` is the smallest exponent that holds all
+/// values.
 ///
-/// When a larger value arrives, the range doubles and neighboring bins merge. Bin edges are powers of two apart, so
-/// merged counts equal those that the larger range would have given from the start: neither the order nor the
-/// splitting of the data changes the result. Zeros, which dominate sparse activity, are counted apart.
+/// When a larger value arrives, the range doubles and neighboring bins merge. Bin edges are powers of two
+/// apart, so merged counts equal those that the larger range would have given from the start: neither the
+/// order nor the splitting of the data changes the result. Zeros, which dominate sparse activity, are counted
+/// apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Histogram {
     exponent: i32,

@@ -1,11 +1,12 @@
 //! Quantizers, quantization plans and quantized execution for spiking neural networks.
 //!
-//! - [`uniform`] finds the scales of weight tensors, [`FixedPoint`] is the format of weights and membranes whose
-//!   range does not depend on them, [`Observer`] finds ranges from a stream of values.
-//! - [`Grid`] and [`QuantParams`] are what all of them end in: evenly spaced levels, per tensor or channel, with
-//!   codes, values and fake quantization. [`ste_backward`] and [`lsq_scale_backward`] are their gradients.
-//! - [`QuantPlan`] says which tensor and which membrane gets what, as data and as TOML; [`plan_size`] counts its bytes
-//!   and [`error_table`] the squared errors that bit allocation needs.
+//! - [`uniform`] finds the scales of weight tensors, [`FixedPoint`] is the format of weights and membranes
+//!   whose range does not depend on them, [`Observer`] finds ranges from a stream of values.
+//! - [`Grid`] and [`QuantParams`] are what all of them end in: evenly spaced levels, per tensor or channel,
+//!   with codes, values and fake quantization. [`ste_backward`] and [`lsq_scale_backward`] are their
+//!   gradients.
+//! - [`QuantPlan`] says which tensor and which membrane gets what, as data and as TOML; [`plan_size`] counts
+//!   its bytes and [`error_table`] the squared errors that bit allocation needs.
 //!
 //! Rounding is half to even everywhere, but where a specification asks for stochastic rounding.
 //!

@@ -7,10 +7,10 @@ use crate::{BitWidth, FixedPoint, Grid, QuantError};
 
 /// Watches values go by and then answers with a range, by any [`ScaleRule`] that does not learn.
 ///
-/// Memory is bounded: the extremes are exact, everything else comes from a histogram of 8192 bins, whose width lies
-/// between 1/4096 and 1/8192 of the largest magnitude (so percentiles and squared errors are good to that
-/// resolution). The answer depends neither on the order of the data nor on how it was split over observers that are
-/// [merged](Observer::merge) later.
+/// Memory is bounded: the extremes are exact, everything else comes from a histogram of 8192 bins, whose
+/// width lies between 1/4096 and 1/8192 of the largest magnitude (so percentiles and squared errors are good
+/// to that resolution). The answer depends neither on the order of the data nor on how it was split over
+/// observers that are [merged](Observer::merge) later.
 ///
 /// # Examples
 /// ```
@@ -78,7 +78,8 @@ impl Observer {
     /// The grid that `spec` asks for, with one scale for everything seen (its granularity is not looked at).
     ///
     /// # Errors
-    /// [`QuantError::NothingObserved`], [`QuantError::LearnedObserver`], and what [`UniformSpec::check`] finds.
+    /// [`QuantError::NothingObserved`], [`QuantError::LearnedObserver`], and what [`UniformSpec::check`]
+    /// finds.
     pub fn grid(&self, spec: &UniformSpec) -> Result<Grid, QuantError> {
         spec.check()?;
         let full = self.full_range()?;
@@ -94,7 +95,8 @@ impl Observer {
     /// percentile of magnitudes, or it has the least squared error of all formats that clip.
     ///
     /// # Errors
-    /// As [`grid`](Observer::grid), and [`QuantError::IntBits`] for values beyond `2^64` or all below `2^-64`.
+    /// As [`grid`](Observer::grid), and [`QuantError::IntBits`] for values beyond `2^64` or all below
+    /// `2^-64`.
     pub fn fixed_point(&self, bits: BitWidth, rule: ScaleRule) -> Result<FixedPoint, QuantError> {
         rule.check()?;
         let full = self.full_range()?;

@@ -45,8 +45,8 @@ pub fn pack(codes: &[i32], set: CodeSet, bits: BitWidth) -> Result<Vec<u8>, Quan
 /// The `n_codes` codes that [`pack`] put into `bytes`.
 ///
 /// # Errors
-/// [`QuantError::PackedLength`] unless `bytes` has exactly the length that they take, [`QuantError::Code`] for
-/// bits that stand for no code of `set`.
+/// [`QuantError::PackedLength`] unless `bytes` has exactly the length that they take, [`QuantError::Code`]
+/// for bits that stand for no code of `set`.
 pub fn unpack(bytes: &[u8], set: CodeSet, bits: BitWidth, n_codes: usize) -> Result<Vec<i32>, QuantError> {
     let expected = bits.packed_bytes(len_u64(n_codes));
     if len_u64(bytes.len()) != expected {
@@ -120,7 +120,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn codes_round_trip(b in 1u32..=16, kind in 0u8..3, picks in prop::collection::vec(0i32..=0xffff, 0..80)) {
+        fn codes_round_trip(
+            b in 1u32..=16, kind in 0u8..3, picks in prop::collection::vec(0i32..=0xffff, 0..80),
+        ) {
             let bits = bits(b);
             let set = match kind {
                 0 => CodeSet::symmetric(bits),

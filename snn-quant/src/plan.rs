@@ -184,10 +184,11 @@ impl QuantPlan {
         QuantPlan { weights, states: BTreeMap::new() }
     }
 
-    /// The plan with each neuron's membrane at the bits of the weight tensor that feeds it, as in Lui & Neftci.
+    /// The plan with each neuron's membrane at the bits of the weight tensor that feeds it, as in Lui &
+    /// Neftci.
     ///
-    /// `layers` maps neuron names to tensor names; the other fields come from `template`. Neurons whose tensor the
-    /// plan does not quantize keep a float membrane.
+    /// `layers` maps neuron names to tensor names; the other fields come from `template`. Neurons whose
+    /// tensor the plan does not quantize keep a float membrane.
     #[must_use]
     pub fn with_states_at_layer_bits(
         mut self,
@@ -210,8 +211,8 @@ impl QuantPlan {
     /// Whether every entry fits a network with these weight tensors (name to shape) and neurons.
     ///
     /// # Errors
-    /// [`PlanError::Unknown`] for a name that is not there, [`PlanError::Spec`] for fields that do not fit each
-    /// other.
+    /// [`PlanError::Unknown`] for a name that is not there, [`PlanError::Spec`] for fields that do not fit
+    /// each other.
     pub fn validate(
         &self,
         tensors: &BTreeMap<String, Vec<usize>>,

@@ -24,8 +24,9 @@ pub enum Rounding {
 
 /// Where in a run a slice of values stands, so that its stochastic rounding depends on nothing else.
 ///
-/// Two slices of the same tensor at the same step, rounded on different threads, get the draws that they would
-/// get if the whole tensor were rounded at once: `first_index` is the position of the slice's first value.
+/// Two slices of the same tensor at the same step, rounded on different threads, get the draws that they
+/// would get if the whole tensor were rounded at once: `first_index` is the position of the slice's first
+/// value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DrawPosition {
     /// The step of the run: a training iteration, a time step, or both combined by the caller.

@@ -104,7 +104,8 @@ impl PlanSize {
 /// use snn_quant::{QuantPlan, plan_size};
 /// use std::collections::BTreeMap;
 ///
-/// let tensors = BTreeMap::from([("fc.weight".to_string(), vec![100, 10]), ("fc.bias".to_string(), vec![10])]);
+/// let shapes = [("fc.weight", vec![100, 10]), ("fc.bias", vec![10])];
+/// let tensors = shapes.map(|(name, shape)| (name.to_string(), shape)).into();
 /// let plan = QuantPlan::from_bits(&BTreeMap::from([("fc.weight".to_string(), 3)]))?;
 /// let size = plan_size(&plan, &tensors)?;
 /// assert_eq!((size.bytes(), size.float_bytes()), (375 + 4 + 40, 4040)); // codes, a scale, the bias

@@ -1,13 +1,13 @@
 //! Uniform quantizers for weights: evenly spaced levels at 1 to 16 bits, per tensor or per channel.
 //!
-//! The conventions are those of Brevitas: symmetric codes have the narrow range `±(2^(b-1) - 1)`, the scale is
-//! `max|w| / (2^(b-1) - 1)` unless another rule is asked for, and rounding is half to even. A power-of-two scale
-//! is `2^ceil(log2 max|w|) / 2^(b-1)`.
+//! The conventions are those of Brevitas: symmetric codes have the narrow range `±(2^(b-1) - 1)`, the scale
+//! is `max|w| / (2^(b-1) - 1)` unless another rule is asked for, and rounding is half to even. A power-of-two
+//! scale is `2^ceil(log2 max|w|) / 2^(b-1)`.
 //!
 //! # References
-//! - Pappalardo et al., Brevitas, `Int8WeightPerTensorFloat` and `Int8WeightPerTensorFixedPoint`. Deviation: the
-//!   scale is a constant in the backward pass (Brevitas also sends a gradient through `max|w|` to the largest
-//!   weight).
+//! - Pappalardo et al., Brevitas, `Int8WeightPerTensorFloat` and `Int8WeightPerTensorFixedPoint`. Deviation:
+//!   the scale is a constant in the backward pass (Brevitas also sends a gradient through `max|w|` to the
+//!   largest weight).
 //! - Esser, McKinstry, Bablani, Appuswamy, Modha, "Learned Step Size Quantization", 2020, arXiv 1902.08153
 //!   ([`ScaleRule::Learned`]).
 
@@ -48,11 +48,11 @@ pub enum ScaleRule {
     /// This percentage of the values lies within the levels: of the absolute values if symmetric, cut equally
     /// from both tails if affine. In `(0, 100]`.
     Percentile(f64),
-    /// The least squared error over the range shrunk to 1 %, 2 %, ... 100 % of itself; at 1 bit, where the best
-    /// scale of a symmetric tensor is known, `mean|w|` (Rastegari et al., "XNOR-Net", 2016, equation 6).
+    /// The least squared error over the range shrunk to 1 %, 2 %, ... 100 % of itself; at 1 bit, where the
+    /// best scale of a symmetric tensor is known, `mean|w|` (Rastegari et al., "XNOR-Net", 2016, equation 6).
     MseSearch,
-    /// The scale is a parameter that training moves; it starts from `2 mean|w| / sqrt(q_max)` (LSQ, section 2.1).
-    /// Symmetric only.
+    /// The scale is a parameter that training moves; it starts from `2 mean|w| / sqrt(q_max)` (LSQ, section
+    /// 2.1). Symmetric only.
     Learned,
 }
 
@@ -63,8 +63,8 @@ pub enum ScaleFormat {
     /// Any `f32`, 4 bytes when stored.
     #[default]
     Float,
-    /// Powers of two, 1 byte when stored. The exponent is rounded up, so that nothing is clipped that the scale
-    /// rule wanted covered.
+    /// Powers of two, 1 byte when stored. The exponent is rounded up, so that nothing is clipped that the
+    /// scale rule wanted covered.
     PowerOfTwo,
 }
 
@@ -150,7 +150,8 @@ impl UniformSpec {
         }
     }
 
-    /// The gradient rule that applies: LSQ is defined with the mask (its equation 5), whatever the field says.
+    /// The gradient rule that applies: LSQ is defined with the mask (its equation 5), whatever the field
+    /// says.
     pub fn effective_clip_grad(&self) -> ClipGrad {
         if self.scale == ScaleRule::Learned { ClipGrad::Zero } else { self.clip_grad }
     }
@@ -220,8 +221,8 @@ impl ScaleRule {
     }
 }
 
-/// The axis of the output channels: 1 for linear weights `[in, out]`, 0 for convolutions `[out, in, kh, kw]` and
-/// for vectors.
+/// The axis of the output channels: 1 for linear weights `[in, out]`, 0 for convolutions `[out, in, kh, kw]`
+/// and for vectors.
 pub fn channel_axis(rank: usize) -> usize {
     usize::from(rank == 2)
 }
@@ -258,8 +259,8 @@ pub fn params(w: &[f32], shape: &[usize], spec: &UniformSpec) -> Result<QuantPar
 /// The grids of a weight tensor whose scales are parameters of their own ([`ScaleRule::Learned`]).
 ///
 /// # Errors
-/// [`QuantError::ScaleCount`] unless there is one scale per channel, [`QuantError::Scale`] for one that is not
-/// positive and finite, and what [`UniformSpec::check`] finds.
+/// [`QuantError::ScaleCount`] unless there is one scale per channel, [`QuantError::Scale`] for one that is
+/// not positive and finite, and what [`UniformSpec::check`] finds.
 pub fn params_with_scales(
     scales: &[f32],
     shape: &[usize],
@@ -287,7 +288,7 @@ fn with_grids(grids: Vec<Grid>, shape: &[usize], spec: &UniformSpec) -> QuantPar
 
 /// How many neighboring values share a channel.
 fn channel_run(shape: &[usize]) -> usize {
-    shape.iter().skip(channel_axis(shape.len()) + 1).product()
+    shape.iter().skip(channel_axis(shape.len()) + 1).product::<usize>().max(1)
 }
 
 /// The values of one channel, in order.
@@ -497,12 +498,11 @@ mod tests {
         assert!(matches!(refuse(&W, &[5], spec(4)), QuantError::Shape { expected: 5, found: 6, .. }));
         assert!(matches!(refuse(&[], &[0, 3], spec(4)), QuantError::Empty { .. }));
         assert!(matches!(refuse(&[1.0, f32::NAN], &[2], spec(4)), QuantError::NonFinite { index: 1, .. }));
-        let few = params_with_scales(
-            &[1.0],
-            &[3, 2],
-            &UniformSpec { granularity: Granularity::PerChannel, ..spec(4) },
-        );
+        let per_channel = UniformSpec { granularity: Granularity::PerChannel, ..spec(4) };
+        let few = params_with_scales(&[1.0], &[3, 2], &per_channel);
         assert_eq!(few, Err(QuantError::ScaleCount { expected: 2, found: 1 }));
+        let no_values = params_with_scales(&[1.0, 1.0], &[2, 0, 3, 3], &per_channel).unwrap();
+        assert!(no_values.codes(&[]).is_empty());
         let negative = params_with_scales(&[-1.0], &[6], &spec(4));
         assert_eq!(negative, Err(QuantError::Scale { channel: 0, scale: -1.0 }));
     }
@@ -544,8 +544,12 @@ mod tests {
         }
 
         #[test]
-        fn mse_search_is_never_worse_than_absmax(spec in any_spec(), w in prop::collection::vec(-3.0f32..3.0, 12)) {
-            let error = |scale| params(&w, &[3, 4], &UniformSpec { scale, ..spec }).unwrap().squared_error(&w);
+        fn mse_search_is_never_worse_than_absmax(
+            spec in any_spec(), w in prop::collection::vec(-3.0f32..3.0, 12),
+        ) {
+            let error = |scale| {
+                params(&w, &[3, 4], &UniformSpec { scale, ..spec }).unwrap().squared_error(&w)
+            };
             prop_assert!(error(ScaleRule::MseSearch) <= error(ScaleRule::AbsMax) * (1.0 + 1e-6));
         }
 

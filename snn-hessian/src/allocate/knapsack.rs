@@ -1,4 +1,5 @@
-//! The multiple-choice knapsack: one choice from each class, the sum of costs within a capacity, the sum of `Ω` least.
+//! The multiple-choice knapsack: one choice from each class, the sum of costs within a capacity, the sum of
+//! `Ω` least.
 
 use std::cmp::Reverse;
 
@@ -10,8 +11,8 @@ pub(crate) struct Choice {
     pub(crate) omega: f64,
 }
 
-/// How far above the best known `Ω` a partial plan's bound may lie, relatively, before it is dropped: far more than
-/// rounding can amount to, so that nothing optimal is lost.
+/// How far above the best known `Ω` a partial plan's bound may lie, relatively, before it is dropped: far
+/// more than rounding can amount to, so that nothing optimal is lost.
 const SLACK: f64 = 1e-9;
 
 /// The choices that no other matches at no higher cost, cheapest first; `Ω` falls strictly along them.
@@ -27,7 +28,8 @@ pub(crate) fn undominated(mut choices: Vec<Choice>) -> Vec<Choice> {
     choices
 }
 
-/// The picks of least `Ω`, of those the cheapest, of those the lexicographically first; `None` if nothing fits.
+/// The picks of least `Ω`, of those the cheapest, of those the lexicographically first; `None` if nothing
+/// fits.
 pub(crate) fn solve(classes: &[Vec<Choice>], capacity: u64) -> Option<Vec<usize>> {
     let known = greedy(classes, capacity)?;
     let known: f64 = classes.iter().zip(&known).map(|(class, &pick)| class[pick].omega).sum();
@@ -65,7 +67,8 @@ pub(crate) fn greedy(classes: &[Vec<Choice>], capacity: u64) -> Option<Vec<usize
     Some(picks)
 }
 
-/// The class, the pick and the extra cost of the widening with the steepest fall of `Ω` that fits; the first of equals.
+/// The class, the pick and the extra cost of the widening with the steepest fall of `Ω` that fits; the first
+/// of equals.
 fn best_widening(classes: &[Vec<Choice>], picks: &[usize], left: u64) -> Option<(usize, usize, u64)> {
     let mut best = None;
     let mut steepest = 0.0;
@@ -101,8 +104,8 @@ impl State {
 
 /// The undominated partial plans after each decision, by rising cost and falling `Ω`.
 ///
-/// The dearest classes are decided first: once they are, little is left to deviate from the bound with, so that few
-/// partial plans survive it. (In the order of names there were a thousand times more.)
+/// The dearest classes are decided first: once they are, little is left to deviate from the bound with, so
+/// that few partial plans survive it. (In the order of names there were a thousand times more.)
 struct Stages<'a> {
     classes: &'a [Vec<Choice>],
     /// The classes in the order in which they are decided.
@@ -132,8 +135,8 @@ impl<'a> Stages<'a> {
         self.order[k..].iter().map(|&class| self.classes[class].as_slice())
     }
 
-    /// Takes the `k`-th decision: every partial plan with every choice, of which those are kept that are promising and
-    /// undominated.
+    /// Takes the `k`-th decision: every partial plan with every choice, of which those are kept that are
+    /// promising and undominated.
     fn decide(&mut self, k: usize, promising: impl Fn(&State) -> bool) {
         let class = &self.classes[self.order[k]];
         let mut found = Vec::new();
@@ -181,15 +184,15 @@ impl<'a> Stages<'a> {
     }
 }
 
-/// The linear relaxation of the classes that are still to come: the least `Ω` that any capacity could allow, if
-/// neighboring choices of a class's lower convex hull could be mixed.
+/// The linear relaxation of the classes that are still to come: the least `Ω` that any capacity could allow,
+/// if neighboring choices of a class's lower convex hull could be mixed.
 struct Bound {
     /// The cost of the cheapest choices.
     cheapest: u64,
     /// The steps along all hulls, steepest first: the cost of all before each, and one past the end.
     cost_before: Vec<u64>,
-    /// The `Ω` that is left when all steps before each are taken, and one past the end. Summed from the far end, so
-    /// that small numbers are not lost in large ones.
+    /// The `Ω` that is left when all steps before each are taken, and one past the end. Summed from the far
+    /// end, so that small numbers are not lost in large ones.
     omega_after: Vec<f64>,
 }
 

@@ -35,7 +35,9 @@ fn full_plan() -> QuantPlan {
 
 #[test]
 fn a_short_entry_gets_the_defaults() {
-    let text = "[weights]\n\"fc.weight\" = { bits = 4 }\n[states]\nlif = { quantizer = { scheme = \"fixed_point\", bits = 3 } }";
+    let text = "
+        weights.\"fc.weight\" = { bits = 4 }
+        states.lif = { quantizer = { scheme = \"fixed_point\", bits = 3 } }";
     let plan = QuantPlan::from_toml(text, "plan.toml").unwrap();
     assert_eq!(plan.weights["fc.weight"], QuantSpec::uniform(bits(4)));
     assert_eq!(plan.states["lif"], StateSpec::fixed_point(bits(3)));
@@ -183,7 +185,9 @@ proptest! {
     }
 
     #[test]
-    fn plans_round_trip(b in 1u32..=16, p in 0.001f64..100.0, seed in 0u64..i64::MAX as u64, int_bits in -64i32..=64) {
+    fn plans_round_trip(
+        b in 1u32..=16, p in 0.001f64..100.0, seed in 0..i64::MAX.cast_unsigned(), int_bits in -64i32..=64,
+    ) {
         let mut plan = full_plan();
         let uniform = UniformSpec { scale: ScaleRule::Percentile(p), ..UniformSpec::new(bits(b)) };
         let fixed = FixedPointSpec {
