@@ -44,7 +44,7 @@ pub trait Dataset: Send + Sync {
     }
 }
 
-/// The first `part` of a standard division of a data set.
+/// A part of the standard division of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
     /// Samples to learn from.

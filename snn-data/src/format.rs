@@ -3,8 +3,7 @@
 pub mod idx;
 pub mod nmnist_bin;
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
@@ -17,9 +16,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
 /// Writes a file so that it is either complete or not there: a temporary file beside it, then a rename.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     let part = temporary_path(path);
-    let written = File::create(&part)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&part, path));
+    let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, path));
     written.map_err(|cause| {
         // The write has failed already; a temporary file that cannot be removed either changes nothing.
         let _ = fs::remove_file(&part);

@@ -183,16 +183,16 @@ fn check_entries(root: &Path, list: &Path, entries: &[SplitEntry]) -> Result<Vec
         return Err(DataError::EmptyList { list: list.to_owned() });
     }
     let mut seen = HashSet::new();
-    let check = |entry: &SplitEntry| {
-        let sample = check_entry(root, &entry.name)?;
-        if seen.insert(entry.name.clone()) { Ok(sample) } else { Err(EntryProblem::Duplicate) }
-    };
-    let checked = entries.iter().zip(entries.iter().map(check));
-    let named = checked.map(|(entry, result)| {
-        let (list, line, entry) = (list.to_owned(), entry.line, entry.name.clone());
-        result.map_err(|problem| DataError::BadEntry { list, line, entry, problem })
-    });
-    named.collect()
+    let mut samples = Vec::with_capacity(entries.len());
+    for SplitEntry { name, line } in entries {
+        let unseen = |sample| if seen.insert(name) { Ok(sample) } else { Err(EntryProblem::Duplicate) };
+        let bad_entry = |problem| {
+            let (list, entry) = (list.to_owned(), name.clone());
+            DataError::BadEntry { list, line: *line, entry, problem }
+        };
+        samples.push(check_entry(root, name).and_then(unseen).map_err(bad_entry)?);
+    }
+    Ok(samples)
 }
 
 fn check_entry(root: &Path, name: &str) -> Result<Sample, EntryProblem> {
@@ -203,12 +203,11 @@ fn check_entry(root: &Path, name: &str) -> Result<Sample, EntryProblem> {
     }
     let class = path.parent().and_then(Path::file_name).and_then(|class| class.to_str());
     let label = (0..N_CLASSES).find(|label| class == Some(label.to_string().as_str()));
-    match label {
-        Some(label) if name.ends_with(".bin") => match root.join(path).is_file() {
-            true => Ok(Sample { name: name.to_owned(), label }),
-            false => Err(EntryProblem::Missing),
-        },
-        _ => Err(EntryProblem::NotASample),
+    let label = label.filter(|_| name.ends_with(".bin")).ok_or(EntryProblem::NotASample)?;
+    if root.join(path).is_file() {
+        Ok(Sample { name: name.to_owned(), label })
+    } else {
+        Err(EntryProblem::Missing)
     }
 }
 
