@@ -3,6 +3,7 @@
 //! The program itself stands in `main.rs`. The parts here are plain data in, files out, so that
 //! another program can write the same run directories and reports:
 //!
+//! - [`config`]: a run as one TOML file; [`data`] and [`model`]: batches and networks from it;
 //! - [`run_dir`]: a self-contained folder for a run, with atomic writes and resumable cells;
 //! - [`estimate`]: a number with its error;
 //! - [`table`]: aligned tables and numbers with their uncertainty for a terminal;
@@ -11,7 +12,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod config;
+pub mod data;
 pub mod estimate;
+pub mod model;
 pub mod plot;
 pub mod report;
 pub mod run_dir;

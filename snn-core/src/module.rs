@@ -53,8 +53,9 @@ impl Param {
 /// What differs between the passes of one network. There is no training flag on layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pass {
-    /// Seed of this pass's dropout masks; `None` switches dropout off.
-    pub dropout: Option<u64>,
+    /// Seed of this pass's random draws: dropout masks, stochastic rounding. `None` switches dropout off and rounds to
+    /// nearest.
+    pub noise: Option<u64>,
     /// Which statistics batch normalization uses.
     pub statistics: Statistics,
 }
@@ -69,16 +70,16 @@ pub enum Statistics {
 }
 
 impl Pass {
-    /// No dropout, running statistics.
+    /// No random draws, running statistics.
     #[must_use]
     pub fn inference() -> Self {
-        Self { dropout: None, statistics: Statistics::Running }
+        Self { noise: None, statistics: Statistics::Running }
     }
 
-    /// Dropout drawn from `seed`, statistics of the batch.
+    /// Random draws from `seed`, statistics of the batch.
     #[must_use]
     pub fn training(seed: u64) -> Self {
-        Self { dropout: Some(seed), statistics: Statistics::Batch }
+        Self { noise: Some(seed), statistics: Statistics::Batch }
     }
 }
 

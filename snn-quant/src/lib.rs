@@ -28,6 +28,8 @@
 mod bits;
 mod error;
 mod error_table;
+mod exec;
+mod fake_quant;
 mod fixed_point;
 mod gradient;
 mod grid;
@@ -39,11 +41,14 @@ mod plan;
 mod rounding;
 mod size;
 mod spec;
+mod state_quant;
 pub mod uniform;
 
 pub use bits::BitWidth;
 pub use error::QuantError;
 pub use error_table::{ErrorTable, TensorError, Weights, error_table};
+pub use exec::{QuantExec, Quantized, calibrate, weight_shapes};
+pub use fake_quant::FakeQuant;
 pub use fixed_point::{Calibrate, FixedPoint, FixedPointSpec, IntBits};
 pub use gradient::{lsq_scale_backward, ste_backward};
 pub use grid::{CodeSet, Grid, QuantParams};
@@ -53,3 +58,4 @@ pub use plan::{PlanError, QuantPlan};
 pub use rounding::{DrawPosition, Rounding};
 pub use size::{PlanSize, TensorSize, plan_size};
 pub use spec::{Placement, QuantSpec, StateQuantizer, StateSpec};
+pub use state_quant::FixedPointMap;

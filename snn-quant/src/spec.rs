@@ -2,8 +2,8 @@
 //!
 //! A new quantizer is one file and one variant here.
 
-use crate::uniform::{self, UniformSpec};
-use crate::{BitWidth, FixedPoint, FixedPointSpec, Observer, QuantError, QuantParams};
+use crate::uniform::{self, ClipGrad, UniformSpec};
+use crate::{BitWidth, FixedPoint, FixedPointSpec, Observer, QuantError, QuantParams, Rounding};
 use serde::{Deserialize, Serialize};
 
 /// How a weight tensor is quantized.
@@ -35,6 +35,22 @@ impl QuantSpec {
         match self {
             QuantSpec::Uniform(spec) => QuantSpec::Uniform(spec.at(bits)),
             QuantSpec::FixedPoint(spec) => QuantSpec::FixedPoint(FixedPointSpec { bits, ..spec }),
+        }
+    }
+
+    /// How values between levels are rounded.
+    pub fn rounding(&self) -> Rounding {
+        match self {
+            QuantSpec::Uniform(_) => Rounding::Nearest,
+            QuantSpec::FixedPoint(spec) => spec.rounding,
+        }
+    }
+
+    /// The gradient where values are clipped.
+    pub fn clip_grad(&self) -> ClipGrad {
+        match self {
+            QuantSpec::Uniform(spec) => spec.effective_clip_grad(),
+            QuantSpec::FixedPoint(spec) => spec.clip_grad,
         }
     }
 

@@ -53,7 +53,7 @@ impl Layer {
             Self::BatchNorm(layer) => layer.forward(e, x, pass),
             Self::Neuron(layer) => layer.forward(e, x),
             Self::Flatten(n) => e.apply(Box::new(Reshape { features: vec![*n] }), &[x]),
-            Self::Dropout { name, probability } => match pass.dropout {
+            Self::Dropout { name, probability } => match pass.noise {
                 Some(seed) => {
                     let dropout = Dropout { probability: *probability, seed: rng::sub_seed(seed, name) };
                     e.apply(Box::new(dropout), &[x])

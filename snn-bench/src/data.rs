@@ -1,0 +1,137 @@
+//! From a configuration to batches: opening recordings, splitting them, feeding the training loop.
+
+use crate::config::DataConfig;
+use snn_autodiff::fit::{Batch, BatchSource, DataError as SourceError};
+use snn_core::Tensor;
+use snn_data::batch::{BatchConfig, Batches, Order};
+use snn_data::datasets::glyphs::{Glyphs, GlyphsConfig};
+use snn_data::datasets::nmnist::{NMnist, Selection};
+use snn_data::split::train_val;
+use snn_data::transform::{Augment, ToFrames};
+use snn_data::{DataError, Dataset, Preloaded};
+use std::path::Path;
+
+/// Recordings in memory, divided.
+#[derive(Debug)]
+pub struct Splits {
+    /// To learn from.
+    pub train: Preloaded,
+    /// Not learned from.
+    pub test: Preloaded,
+}
+
+/// Opens what the configuration names, and divides it.
+///
+/// # Errors
+/// [`DataError`], naming the folder, list or file.
+pub fn open(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
+    let Some(path) = &config.path else {
+        let glyphs = Glyphs::new(GlyphsConfig { n_samples: config.n_glyphs, ..GlyphsConfig::default() })?;
+        return divide(&glyphs, config.val_fraction, seed);
+    };
+    let listed = |list: &Path| Preloaded::load(&NMnist::open(path, &Selection::SplitFile(list.to_owned()))?);
+    match (&config.train_split, &config.test_split) {
+        (Some(train), Some(test)) => Ok(Splits { train: listed(train)?, test: listed(test)? }),
+        (Some(only), None) | (None, Some(only)) => divide(&listed(only)?, config.val_fraction, seed),
+        (None, None) => divide(&NMnist::open(path, &Selection::Whole)?, config.val_fraction, seed),
+    }
+}
+
+fn divide(dataset: &dyn Dataset, val_fraction: f64, seed: u64) -> Result<Splits, DataError> {
+    let split = train_val(&dataset.labels(), val_fraction, seed)?;
+    Ok(Splits {
+        train: Preloaded::load_subset(dataset, &split.train)?,
+        test: Preloaded::load_subset(dataset, &split.val)?,
+    })
+}
+
+/// Frames of a data set as the training loop takes them.
+pub struct Frames<'a> {
+    batches: Batches<'a>,
+}
+
+impl std::fmt::Debug for Frames<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Frames").field("n_samples", &self.batches.n_samples()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Frames<'a> {
+    /// All samples, shuffled and augmented anew in each epoch.
+    ///
+    /// # Errors
+    /// What [`Batches::new`] refuses.
+    pub fn for_training(data: &'a dyn Dataset, config: &DataConfig, seed: u64) -> Result<Self, DataError> {
+        let augment = config.augment.then(Augment::default);
+        Self::new(data, BatchConfig { augment, order: Order::Shuffled, seed, ..batch_config(config) })
+    }
+
+    /// All samples in order, as they are.
+    ///
+    /// # Errors
+    /// What [`Batches::new`] refuses.
+    pub fn in_order(data: &'a dyn Dataset, config: &DataConfig) -> Result<Self, DataError> {
+        Self::new(data, batch_config(config))
+    }
+
+    fn new(data: &'a dyn Dataset, batch: BatchConfig) -> Result<Self, DataError> {
+        Ok(Self { batches: Batches::new(data, (0..data.len()).collect(), batch)? })
+    }
+
+    /// Number of batches in an epoch.
+    #[must_use]
+    pub fn n_batches(&self) -> usize {
+        self.batches.n_batches()
+    }
+
+    /// Shape `[T, C, H, W]` of one sample.
+    #[must_use]
+    pub fn sample_shape(&self) -> [usize; 4] {
+        self.batches.sample_shape()
+    }
+}
+
+fn batch_config(config: &DataConfig) -> BatchConfig {
+    BatchConfig {
+        batch_size: config.batch_size,
+        frames: ToFrames::lui_neftci(config.n_steps),
+        ..BatchConfig::default()
+    }
+}
+
+impl BatchSource for Frames<'_> {
+    fn batches(&self, epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, SourceError>> + '_> {
+        let epoch = usize::try_from(epoch).unwrap_or(usize::MAX);
+        let convert = |batch: snn_data::batch::Batch| Batch {
+            x: Tensor::from_array(batch.frames.into_dyn()),
+            labels: batch.labels,
+        };
+        Box::new(self.batches.epoch(epoch).map(move |batch| Ok(convert(batch?))))
+    }
+}
+
+/// The first `n` batches of another source, for calibration and curvature.
+pub struct Take<'a> {
+    source: &'a dyn BatchSource,
+    n: usize,
+}
+
+impl std::fmt::Debug for Take<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Take").field("n", &self.n).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Take<'a> {
+    /// At most `n` batches of `source`.
+    #[must_use]
+    pub fn new(source: &'a dyn BatchSource, n: usize) -> Self {
+        Self { source, n }
+    }
+}
+
+impl BatchSource for Take<'_> {
+    fn batches(&self, epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, SourceError>> + '_> {
+        Box::new(self.source.batches(epoch).take(self.n))
+    }
+}

@@ -1,0 +1,74 @@
+//! From a configuration to a network, and what plans and reports ask of it.
+
+use crate::config::{NetConfig, NeuronPreset};
+use snn_core::layer::{Layer, NeuronKind, Sequential, parse};
+use snn_core::neuron::{Decolle, Lif};
+use snn_core::{Module, ShapeError, Tensor};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Builds the network for frames `[C, H, W]` and draws its weights.
+///
+/// # Errors
+/// [`ShapeError`], naming the item or layer that does not fit.
+pub fn build(config: &NetConfig, frame: [usize; 3], seed: u64) -> Result<Sequential, ShapeError> {
+    let mut net = parse(&config.layers, &frame, neuron(config))?.init(seed)?;
+    net.visit_params_mut(&mut |p| {
+        if p.name.starts_with("conv") {
+            p.value = if p.is_weight() {
+                p.value.map(|w| w * config.weight_gain)
+            } else {
+                Tensor::full(p.value.shape(), config.initial_bias)
+            };
+        }
+    });
+    Ok(net)
+}
+
+/// The neuron of a configuration.
+#[must_use]
+pub fn neuron(config: &NetConfig) -> NeuronKind {
+    let beta = config.beta;
+    match config.neuron {
+        NeuronPreset::Snntorch => Lif::snntorch(beta).into(),
+        NeuronPreset::Spikingjelly => Lif::spikingjelly(1.0 / (1.0 - beta).max(1e-6)).into(),
+        NeuronPreset::LuiNeftci => Lif::lui_neftci(beta).into(),
+        NeuronPreset::Decolle => Decolle::lui_neftci(beta, beta, beta).into(),
+    }
+}
+
+/// Names of the neuron layers.
+#[must_use]
+pub fn neuron_names(net: &Sequential) -> BTreeSet<String> {
+    net.neurons().map(|layer| layer.name.clone()).collect()
+}
+
+/// For each neuron layer, the weight tensor that feeds it.
+#[must_use]
+pub fn feeding_weights(net: &Sequential) -> BTreeMap<String, String> {
+    let mut last = None;
+    let mut feeds = BTreeMap::new();
+    for layer in net.layers() {
+        match layer {
+            Layer::Linear(l) => last = Some(l.weight.name.clone()),
+            Layer::Conv2d(l) => last = Some(l.weight.name.clone()),
+            Layer::Neuron(n) => feeds.extend(last.clone().map(|weight| (n.name.clone(), weight))),
+            _ => {}
+        }
+    }
+    feeds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_neuron_layer_knows_the_weights_before_it() {
+        let net = build(&NetConfig::default(), [2, 32, 32], 1).unwrap();
+        let feeds = feeding_weights(&net);
+        assert_eq!(
+            feeds.into_iter().collect::<Vec<_>>(),
+            [("lif1".to_owned(), "conv1.weight".to_owned()), ("lif2".to_owned(), "conv2.weight".to_owned()),]
+        );
+    }
+}

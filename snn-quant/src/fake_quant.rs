@@ -1,0 +1,155 @@
+//! The op that reads a weight tensor through its quantizer.
+
+use crate::uniform::ClipGrad;
+use crate::{DrawPosition, Rounding};
+use crate::{QuantError, QuantParams, QuantSpec, lsq_scale_backward, uniform};
+use snn_core::op::{Backward, Op, Saved};
+use snn_core::{Real, Scalar, Tensor};
+
+/// A learned scale that training drives to zero or below counts as its magnitude, at least this.
+const SMALLEST_SCALE: f32 = 1e-8;
+
+/// Fake quantization of a tensor: each value becomes its level, as a float.
+///
+/// Inputs: `w` of any shape, and `scale` `[scales]` if the scale is learned. Output: the levels. The grid is found from the
+/// values in every call and is a constant for the gradient; only a learned scale has one. Backward: the straight-through
+/// estimator, `gw = gy` (zero where clipped if the spec masks), second derivative zero; LSQ's rule for the scale. Saved:
+/// nothing.
+///
+/// Values that are not finite give NaN, so that a diverged run shows in its loss.
+#[derive(Debug, Clone)]
+pub struct FakeQuant {
+    /// How.
+    pub spec: QuantSpec,
+    /// Step of the run, for stochastic rounding; `None` rounds to nearest.
+    pub step: Option<u64>,
+}
+
+impl FakeQuant {
+    fn params<S: Scalar>(&self, x: &[&Tensor<S>]) -> Result<(Vec<f32>, QuantParams), QuantError> {
+        let w = to_f32(x[0]);
+        let params = match (&self.spec, x.get(1)) {
+            (QuantSpec::Uniform(spec), Some(scale)) => {
+                let positive: Vec<f32> = to_f32(scale).iter().map(|s| s.abs().max(SMALLEST_SCALE)).collect();
+                uniform::params_with_scales(&positive, x[0].shape(), spec)?
+            }
+            _ => self.spec.params(&w, x[0].shape())?,
+        };
+        Ok((w, params))
+    }
+
+    fn levels(&self, mut w: Vec<f32>, params: &QuantParams) -> Vec<f32> {
+        match (self.spec.rounding(), self.step, params.grids()) {
+            (rounding @ Rounding::Stochastic { .. }, Some(step), &[grid]) => {
+                grid.round_slice(&mut w, rounding, DrawPosition { step, first_index: 0 });
+                w
+            }
+            _ => params.fake_quant(&w),
+        }
+    }
+
+    /// 1 where the gradient passes, 0 where it is masked.
+    fn slopes(&self, w: &[f32], params: &QuantParams) -> Vec<f32> {
+        match self.spec.clip_grad() {
+            ClipGrad::Pass => vec![1.0; w.len()],
+            ClipGrad::Zero => crate::ste_backward(w, params, &vec![1.0; w.len()], ClipGrad::Zero),
+        }
+    }
+}
+
+impl<S: Scalar> Op<S> for FakeQuant {
+    fn name(&self) -> &'static str {
+        "fake_quant"
+    }
+
+    fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
+        let Ok((w, params)) = self.params(x) else {
+            return x[0].map(|_| S::from_f64(f64::NAN));
+        };
+        let slopes = self.slopes(&w, &params);
+        let levels = self.levels(w, &params);
+        let jets = x[0].as_slice().iter().zip(levels.iter().zip(&slopes));
+        Tensor::new(x[0].shape(), jets.map(|(w, (&level, &slope))| w.jet(real(level), real(slope))).collect())
+    }
+
+    fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
+        let Ok((w, params)) = self.params(ctx.x) else {
+            return vec![None; ctx.x.len()];
+        };
+        let mut grads = vec![ctx.grad(0, || {
+            let slopes = self.slopes(&w, &params);
+            let products = ctx.gy.as_slice().iter().zip(&slopes).map(|(&g, &slope)| g * constant(slope));
+            Tensor::new(ctx.gy.shape(), products.collect())
+        })];
+        if ctx.x.len() > 1 {
+            grads.push(ctx.grad(1, || {
+                let by_scale = lsq_scale_backward(&w, &params, &to_f32(ctx.gy));
+                Tensor::new(ctx.x[1].shape(), by_scale.into_iter().map(constant).collect())
+            }));
+        }
+        grads
+    }
+}
+
+fn real<R: Real>(v: f32) -> R {
+    R::of_f64(f64::from(v))
+}
+
+fn constant<S: Scalar>(v: f32) -> S {
+    S::from_f64(f64::from(v))
+}
+
+fn to_f32<S: Scalar>(x: &Tensor<S>) -> Vec<f32> {
+    x.as_slice().iter().map(|x| f32::of_f64(x.to_f64())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BitWidth, FixedPointSpec};
+    use snn_core::Dual;
+
+    fn spec(clip_grad: ClipGrad) -> QuantSpec {
+        QuantSpec::FixedPoint(FixedPointSpec { clip_grad, ..FixedPointSpec::new(BitWidth::new(3).unwrap()) })
+    }
+
+    #[test]
+    fn the_tangent_and_the_gradient_share_one_mask() {
+        let w = Tensor::new(
+            &[3],
+            vec![0.3, 1.4, -0.6].into_iter().map(|v| Dual::<f64, 1>::variable(v, [2.0])).collect(),
+        );
+        for (clip_grad, slopes) in [(ClipGrad::Pass, [1.0; 3]), (ClipGrad::Zero, [1.0, 0.0, 1.0])] {
+            let op = FakeQuant { spec: spec(clip_grad), step: None };
+            let mut saved = Saved::keeping();
+            let y = op.forward(&[&w], &mut saved);
+            let values: Vec<f64> = y.as_slice().iter().map(|y| y.value()).collect();
+            assert_eq!(values, [0.25, 0.75, -0.5]);
+            let gy = Tensor::full(&[3], Dual::constant(1.0));
+            let ctx = Backward { x: &[&w], y: &y, saved: &saved, gy: &gy, need: &[true] };
+            let gx = op.backward(&ctx)[0].clone().unwrap();
+            for (i, slope) in slopes.into_iter().enumerate() {
+                assert_eq!((y.as_slice()[i].tangent(0), gx.as_slice()[i].value()), (2.0 * slope, slope));
+            }
+        }
+    }
+
+    #[test]
+    fn stochastic_rounding_changes_from_step_to_step_but_not_at_inference() {
+        let w = Tensor::full(&[64], 0.3_f32);
+        let run = |step| {
+            let spec = QuantSpec::FixedPoint(FixedPointSpec::lui_neftci(BitWidth::new(3).unwrap(), 5));
+            FakeQuant { spec, step }.forward(&[&w], &mut Saved::discarding())
+        };
+        assert_eq!(run(Some(1)), run(Some(1)));
+        assert_ne!(run(Some(1)), run(Some(2)));
+        assert_eq!(run(None), Tensor::full(&[64], 0.25));
+    }
+
+    #[test]
+    fn weights_that_are_not_finite_show_as_nan() {
+        let w = Tensor::new(&[2], vec![f32::INFINITY, 0.0]);
+        let y = FakeQuant { spec: spec(ClipGrad::Pass), step: None }.forward(&[&w], &mut Saved::discarding());
+        assert!(y.as_slice()[1].is_nan());
+    }
+}
