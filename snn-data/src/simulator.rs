@@ -51,7 +51,7 @@ pub struct SimulatorConfig {
     pub saccade_us: u32,
     /// Part of a saccade during which the image moves, as shares of its duration. Default: 0.03 to 0.86.
     pub motion: [f32; 2],
-    /// Mean change of log intensity for an event. Default: 0.33.
+    /// Mean change of log intensity for an event. Default: 0.36.
     pub threshold: f32,
     /// Standard deviation of the thresholds, relative to their mean. They belong to the sensor, not to
     /// the recording. Default: 0.15.
@@ -76,7 +76,7 @@ impl Default for SimulatorConfig {
             tone: Tone::Inverted,
             saccade_us: 105_000,
             motion: [0.03, 0.86],
-            threshold: 0.33,
+            threshold: 0.36,
             threshold_mismatch: 0.15,
             black_level: 0.13,
             refractory_us: 1_000,
@@ -493,7 +493,7 @@ mod tests {
     fn events_of_an_edge_follow_from_contrast_and_threshold() {
         let events = record(&SimulatorConfig { refractory_us: 0, ..clean() }, &square());
         let n_on = events.iter().filter(|e| (e.x, e.y, e.on) == (22, 17, true) && e.t < 105_000).count();
-        let expected = (1.13f64 / 0.13).ln() / 0.33;
+        let expected = (1.13f64 / 0.13).ln() / 0.36;
         assert!((n_on as f64 - expected).abs() <= 1.0, "{n_on} events, expected {expected}");
     }
 

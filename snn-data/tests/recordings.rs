@@ -111,7 +111,7 @@ fn simulated_recordings_resemble_real_ones() {
     }
     println!("similarity {similarity:.3}, events {:.3} of the real ones", n_simulated / n_real);
     assert!((0.9..1.1).contains(&(n_simulated / n_real)), "{}", n_simulated / n_real);
-    assert!(similarity > 0.4, "{similarity}");
+    assert!(similarity > 0.7, "{similarity}");
 }
 
 #[test]
