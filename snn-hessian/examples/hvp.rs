@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for (name, t) in &report.tensors {
             println!("{name:<12} {:>8} {:>11.4} {:>10.4}", t.n_params, t.mean, t.std_err);
         }
-        println!("{} probes, {:?}\n", report.n_probes, report.stop);
+        println!("{} probes\n", report.n_probes);
     }
     Ok(())
 }

@@ -1,4 +1,15 @@
 //! Hessian traces per layer and mixed-precision bit allocation for spiking neural networks.
+//!
+//! | function | what |
+//! |---|---|
+//! | [`hutchinson`] | traces per tensor with standard errors, from random probes |
+//! | [`exact_traces`], [`curvature_matrix`] | the same exactly, and the whole matrix, of small networks |
+//! | [`top_eigenvalue`] | the eigenvalue of largest magnitude |
+//! | [`sensitivity`] | traces and quantization errors to what each bit width costs in loss |
+//! | [`allocate`], [`pareto_front`] | the best bit widths under a budget |
+//!
+//! All of them speak of tensors by parameter name.
+
 #![forbid(unsafe_code)]
 
 mod allocate;

@@ -37,7 +37,7 @@ impl Case {
     }
 
     /// A vector in the order of the file as tensors.
-    fn from_file_order(&self, theirs: &[f64]) -> Grads<f64> {
+    fn to_tensors(&self, theirs: &[f64]) -> Grads<f64> {
         let mut places = self.places.iter();
         let mut tensors = Grads::new();
         self.net.visit_params(&mut |p| {
@@ -109,8 +109,7 @@ fn products_with_probes() {
     for name in ["conv/atan_2/detached", "conv/sigmoid_5/detached"] {
         let case = case(&golden, name);
         let n = case.places.len();
-        let directions: [Grads<f64>; 4] =
-            std::array::from_fn(|k| case.from_file_order(&probes[k * n..][..n]));
+        let directions: [Grads<f64>; 4] = std::array::from_fn(|k| case.to_tensors(&probes[k * n..][..n]));
         let (sample, pass) = (case.sample(), Pass::inference());
         let flat = |products: [Grads<f64>; 4]| products.iter().flat_map(|p| case.in_file_order(p)).collect();
         let hv: Vec<f64> = flat(hvp(&case.net, &LOSS, sample, &pass, &directions).products);
