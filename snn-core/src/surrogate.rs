@@ -81,9 +81,10 @@ impl Surrogate {
                 S::ONE / (d * d)
             }
             Self::Sigmoid { slope } => {
+                // even in u; of |u| the exponential neither overflows nor is lost beside 1
                 let k = c(f64::from(slope));
-                let s = S::ONE / (S::ONE + (-(k * u)).exp());
-                k * s * (S::ONE - s)
+                let e = (-(k * u.abs())).exp();
+                k * e / ((S::ONE + e) * (S::ONE + e))
             }
             Self::Triangular { width } => {
                 let height = c(1.0 / f64::from(width));
@@ -185,6 +186,19 @@ mod tests {
         let boxcar = Surrogate::Boxcar { width: 0.5 };
         let inside = [-0.5, -0.499, 0.5, 0.501].map(|u| boxcar.grad(u) > 0.5);
         assert_eq!(inside, [false, true, true, false]);
+    }
+
+    #[test]
+    fn far_from_the_threshold_derivatives_fade_and_stay_finite() {
+        for surrogate in Surrogate::ALL.into_iter().filter(|s| *s != Surrogate::StraightThrough) {
+            for u in [-1e3, -30.0, 30.0, 1e3] {
+                let grad = surrogate.grad(Dual::<f32, 1>::variable(u, [1.0]));
+                let [first, second] = [grad.value(), grad.tangent(0).abs()];
+                assert!(first < 1e-4 && second < 1e-4, "{surrogate:?} at {u}: {first} {second}");
+            }
+        }
+        let sigmoid = Surrogate::Sigmoid { slope: 25.0 };
+        assert!(sigmoid.grad(1.0_f32) > 0.0 && sigmoid.grad(1.0_f32) == sigmoid.grad(-1.0_f32));
     }
 
     #[test]
