@@ -45,7 +45,8 @@ pub struct FitConfig {
     pub clip_norm: Option<f64>,
     /// Samples that one task runs at a time. It decides the order of summation, so it belongs to the result.
     pub micro_batch: usize,
-    /// Share of the batch statistics in an update of the running ones.
+    /// Share of the batch statistics in an update of the running ones. The variance is the biased one, where PyTorch
+    /// takes `n/(n − 1)` of it.
     pub norm_momentum: f32,
     /// Seed of dropout.
     pub seed: u64,

@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 /// [`Scan`] with all-to-all recurrence: the current of step `t` is `I[t] + S[t−1] · V + b`.
 ///
-/// Inputs: current `[T, B, N]`, recurrent weight `V` `[N, N]` (from, to), bias `[N]`, applied from the second step on as
-/// the spikes are (snnTorch's `RLeaky`, whose recurrent product starts from a zero spike, adds its bias in the first
-/// step too; so does this). Saved: the states of [`Scan`]; the output itself serves as the recurrent input.
+/// Inputs: current `[T, B, N]`, recurrent weight `V` `[N, N]` (from, to), bias `b` `[N]`. No spike comes before the first
+/// step, but the bias acts there too, as in snnTorch's `RLeaky`. Saved: the states of [`Scan`]; the output itself serves
+/// as the recurrent input.
+///
+/// A zero reset clears the membrane alone; snnTorch's `RLeaky` and `Synaptic` also drop the current that arrives then.
 #[derive(Clone, Debug)]
 pub struct RecurrentScan<D, S: Scalar, const N: usize> {
     scan: Scan<D, S, N>,
