@@ -4,8 +4,10 @@
 //! another program can write the same run directories and reports:
 //!
 //! - [`config`]: a run as one TOML file; [`data`] and [`model`]: batches and networks from it;
+//! - [`mod@training`]: training with checkpoints, [`progress`] bars and [`interrupt`]s;
 //! - [`run_dir`]: a self-contained folder for a run, with atomic writes and resumable cells;
 //! - [`estimate`]: a number with its error;
+//! - [`repro`]: the reproductions, one file for each paper;
 //! - [`table`]: aligned tables and numbers with their uncertainty for a terminal;
 //! - [`plot`]: the small drawing layer behind the figures (scales, axes, marks);
 //! - [`report`]: one self-contained HTML page from a plain data model.
@@ -15,8 +17,12 @@
 pub mod config;
 pub mod data;
 pub mod estimate;
+pub mod interrupt;
 pub mod model;
 pub mod plot;
+pub mod progress;
 pub mod report;
+pub mod repro;
 pub mod run_dir;
 pub mod table;
+pub mod training;

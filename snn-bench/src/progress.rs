@@ -1,0 +1,51 @@
+//! Progress bars on standard error, silent when that is not a terminal, and sources that drive them.
+
+use crate::interrupt::{self, Interrupted};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use snn_autodiff::BatchSource;
+use snn_autodiff::fit::{Batch, DataError};
+
+const TEMPLATE: &str = "{prefix} {wide_bar:.dim} {pos}/{len} · {elapsed} · ETA {eta} {msg}";
+
+/// A bar of `n` steps with its time left; hidden when standard error is not a terminal.
+#[must_use]
+pub fn bar(what: &str, n: usize) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(n as u64), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+        bar.set_style(style);
+    }
+    bar.set_prefix(what.to_owned());
+    bar
+}
+
+/// Batches of another source that move a bar, and end with [`Interrupted`] once the user asks for it.
+pub struct Watched<'a> {
+    source: &'a dyn BatchSource,
+    bar: ProgressBar,
+}
+
+impl std::fmt::Debug for Watched<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched").field("bar", &self.bar).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Watched<'a> {
+    /// The batches of `source`; each moves `bar` by one step.
+    #[must_use]
+    pub fn new(source: &'a dyn BatchSource, bar: ProgressBar) -> Self {
+        Self { source, bar }
+    }
+}
+
+impl BatchSource for Watched<'_> {
+    fn batches(&self, epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_> {
+        Box::new(self.source.batches(epoch).map(|batch| {
+            if interrupt::is_requested() {
+                return Err(Interrupted.into());
+            }
+            self.bar.inc(1);
+            batch
+        }))
+    }
+}
