@@ -1,0 +1,6 @@
+//! Comparison with the reference arrays of `tests/golden`; `tools/golden/README.md` describes them.
+//!
+//! Losses are compared in their unit test, whole networks and optimizers in `snn-autodiff`.
+
+mod neurons;
+mod surrogates;
