@@ -126,6 +126,19 @@ pub enum FitError {
         /// The loss.
         loss: f64,
     },
+    /// A parameter is not a finite number any more. The loss of a spiking network does not show it, since a membrane that
+    /// is not a number never fires.
+    #[error(
+        "`{name}` is not finite after epoch {epoch}, batch {batch}: lower the learning rate or clip gradients"
+    )]
+    NonFinite {
+        /// The epoch.
+        epoch: u64,
+        /// The batch.
+        batch: u64,
+        /// The first such parameter.
+        name: String,
+    },
     /// A batch whose labels and samples differ in number, or without samples.
     #[error("batch of shape {shape:?} with {labels} labels")]
     Batch {
@@ -145,7 +158,7 @@ pub enum FitError {
 /// that was never interrupted, since all randomness depends on seed, epoch and batch only.
 ///
 /// # Errors
-/// [`FitError`]: stopped by the watcher, diverged, or the data source failed.
+/// [`FitError`]: stopped by the watcher, diverged, a bad batch, or the data source failed.
 pub fn fit<M: Module + Sync>(
     net: &mut M,
     data: &dyn BatchSource,
@@ -267,7 +280,18 @@ fn learn<M: Module + Sync>(
     }
     #[allow(clippy::cast_possible_truncation, reason = "training is in f32")]
     optim::step(optimizer, &mut progress.optimizer, net, &grads, learning_rate as f32);
+    check_finite(net, progress.epoch, index)?;
     Ok(totals)
+}
+
+fn check_finite<M: Module>(net: &M, epoch: u64, batch: u64) -> Result<(), FitError> {
+    let mut first = None;
+    net.visit_params(&mut |p| {
+        if first.is_none() && !p.value.as_slice().iter().all(|v| v.is_finite()) {
+            first = Some(p.name.clone());
+        }
+    });
+    first.map_or(Ok(()), |name| Err(FitError::NonFinite { epoch, batch, name }))
 }
 
 fn run_part<M: Module>(net: &M, batch: &Batch, loss: &Loss, normalizer: usize, pass: &Pass) -> Part {
