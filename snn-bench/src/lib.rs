@@ -26,3 +26,8 @@ pub mod repro;
 pub mod run_dir;
 pub mod table;
 pub mod training;
+
+/// The README's example, compiled and run as a doc test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeExample;

@@ -11,7 +11,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// # Errors
 /// [`ShapeError`], naming the item or layer that does not fit.
 pub fn build(config: &NetConfig, frame: [usize; 3], seed: u64) -> Result<Sequential, ShapeError> {
-    let mut net = parse(&config.layers, &frame, neuron(config))?.init(seed)?;
+    build_with(config, neuron(config), frame, seed)
+}
+
+/// The same with another neuron than the configuration names.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_with(
+    config: &NetConfig,
+    neuron: NeuronKind,
+    frame: [usize; 3],
+    seed: u64,
+) -> Result<Sequential, ShapeError> {
+    let mut net = parse(&config.layers, &frame, neuron)?.init(seed)?;
     net.visit_params_mut(&mut |p| {
         if p.name.starts_with("conv") {
             p.value = if p.is_weight() {

@@ -4,7 +4,7 @@ use crate::fake_quant::FakeQuant;
 use crate::state_quant::FixedPointMap;
 use crate::uniform::ScaleRule;
 use crate::{Observer, PlanError, QuantPlan, QuantSpec};
-use snn_core::exec::Exec;
+use snn_core::exec::{Eager, Exec};
 use snn_core::metrics::Recorder;
 use snn_core::neuron::NeuronOp;
 use snn_core::op::Op;
@@ -111,6 +111,23 @@ impl<M: Module> Quantized<M> {
     pub fn plan(&self) -> &QuantPlan {
         &self.plan
     }
+
+    /// The same network with its weights replaced by their levels once and for all, and a plan of membranes only: it
+    /// infers the same, without finding scales in every pass.
+    #[must_use]
+    pub fn baked(&self) -> Self
+    where
+        M: Clone,
+    {
+        let mut net = self.net.clone();
+        net.visit_params_mut(&mut |p| {
+            let mut eager = Eager::<f32>::new();
+            let (plan, scales) = (&self.plan, &self.scales);
+            p.value = QuantExec { inner: &mut eager, plan, scales, noise: None }.param(p);
+        });
+        let plan = QuantPlan { weights: BTreeMap::new(), states: self.plan.states.clone() };
+        Self { net, plan, scales: BTreeMap::new() }
+    }
 }
 
 impl<M: Module> Module for Quantized<M> {
@@ -201,4 +218,96 @@ pub fn calibrate<M: Module + Clone>(
         }
     }
     Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uniform::{Granularity, UniformSpec};
+    use crate::{BitWidth, Calibrate, FixedPointSpec, IntBits, StateQuantizer, StateSpec};
+    use snn_core::exec::Eager;
+    use snn_core::layer::Sequential;
+    use snn_core::neuron::Lif;
+
+    fn net() -> Sequential {
+        let net = Sequential::input(&[6]).linear("fc1", 5).neuron("lif1", Lif::snntorch(0.8));
+        net.linear("fc2", 3).neuron("lif2", Lif::snntorch(0.8)).init(3).unwrap()
+    }
+
+    fn neurons() -> BTreeSet<String> {
+        ["lif1", "lif2"].map(str::to_owned).into()
+    }
+
+    fn input() -> Tensor<f32> {
+        let draw = |i| if snn_core::rng::counter_uniform(4, i) < 0.5 { 3.0 } else { 0.0 };
+        Tensor::new(&[7, 2, 6], (0..84).map(draw).collect())
+    }
+
+    fn plan(scale: ScaleRule) -> QuantPlan {
+        let bits = BitWidth::new(3).unwrap();
+        let spec = UniformSpec { scale, granularity: Granularity::PerChannel, ..UniformSpec::new(bits) };
+        let mut plan = QuantPlan::same_for_all(["fc1.weight", "fc2.weight"], &QuantSpec::Uniform(spec));
+        let int_bits = IntBits::Calibrated(Calibrate { calibrate: ScaleRule::AbsMax });
+        let fixed = FixedPointSpec { int_bits, ..FixedPointSpec::new(BitWidth::new(6).unwrap()) };
+        let state =
+            StateSpec { quantizer: StateQuantizer::FixedPoint(fixed), ..StateSpec::fixed_point(fixed.bits) };
+        plan.states.insert("lif1".to_owned(), state);
+        plan
+    }
+
+    fn quantized(scale: ScaleRule) -> Quantized<Sequential> {
+        let plan = calibrate(&net(), &neurons(), &plan(scale), [input()]).unwrap();
+        Quantized::new(net(), &neurons(), plan).unwrap()
+    }
+
+    fn run(net: &impl Module, e: &mut impl Exec<S = f32, Value = Tensor<f32>>) -> Tensor<f32> {
+        let x = e.input(&input());
+        net.forward(e, &x, &Pass::inference())
+    }
+
+    #[test]
+    fn a_baked_network_infers_the_same() {
+        for scale in [ScaleRule::AbsMax, ScaleRule::MseSearch, ScaleRule::Learned] {
+            let net = quantized(scale);
+            let want = run(&net, &mut Eager::new());
+            assert_eq!(run(&net.baked(), &mut Eager::new()), want);
+            assert!(want.as_slice().iter().any(|&s| s > 0.0));
+        }
+    }
+
+    #[test]
+    fn weights_and_membranes_take_few_values() {
+        let net = quantized(ScaleRule::AbsMax);
+        let mut codes = BTreeSet::new();
+        net.baked().visit_params(&mut |p| {
+            if p.name == "fc2.weight" {
+                let column = p.value.as_slice().iter().step_by(3);
+                codes.extend(column.map(|w| w.to_bits()));
+            }
+        });
+        assert!(codes.len() <= 7, "3 bits have 7 symmetric levels, found {}", codes.len());
+        let mut recorder = Recorder::new();
+        run(&net, &mut recorder);
+        let step = net.plan().states["lif1"].format().unwrap().step();
+        let stored = &recorder.trajectories["lif1"].last.variables[0];
+        assert!(stored.iter().all(|u| (u / step).fract() == 0.0), "{stored:?}");
+    }
+
+    #[test]
+    fn learned_scales_are_parameters() {
+        let mut names = Vec::new();
+        quantized(ScaleRule::Learned).visit_params(&mut |p| names.push((p.name.clone(), p.value.len())));
+        assert!(names.contains(&("fc1.weight.scale".to_owned(), 5)), "{names:?}");
+    }
+
+    #[test]
+    fn what_is_not_in_the_network_is_refused() {
+        let mut wrong = plan(ScaleRule::AbsMax);
+        wrong.weights.insert("fc9.weight".to_owned(), QuantSpec::uniform(BitWidth::MIN));
+        let error = Quantized::new(net(), &neurons(), wrong).unwrap_err().to_string();
+        assert!(error.contains("fc9.weight") && error.contains("fc1.weight"), "{error}");
+        let uncalibrated =
+            Quantized::new(net(), &neurons(), plan(ScaleRule::AbsMax)).unwrap_err().to_string();
+        assert!(uncalibrated.contains("states.\"lif1\""), "{uncalibrated}");
+    }
 }

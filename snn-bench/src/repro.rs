@@ -1,0 +1,3 @@
+//! Reproductions: one file for each paper.
+
+pub mod hessian;

@@ -1,0 +1,162 @@
+//! What is run: the full reproduction, or a quick one on built-in data.
+
+use crate::config::{DataConfig, NetConfig, NeuronPreset, TrainConfig};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `repro hessian`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct HessianArgs {
+    /// A small network on the built-in simulated glyphs, one seed: a few minutes.
+    #[arg(long)]
+    pub quick: bool,
+    /// Folder of N-MNIST recordings. Lists `splits/dev_train.txt` and `splits/dev_val.txt` in it are used if present.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Number of seeds (3, or 1 with --quick).
+    #[arg(long, value_name = "N")]
+    pub seeds: Option<u64>,
+    /// Folder of the run and its report.
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print one JSON object instead of the table.
+    #[arg(skip)]
+    pub json: bool,
+}
+
+impl HessianArgs {
+    /// Where the run goes: as asked, or `runs/hessian[-quick]`.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        let name = if self.quick { "runs/hessian-quick" } else { "runs/hessian" };
+        self.out.clone().unwrap_or_else(|| PathBuf::from(name))
+    }
+}
+
+/// All that decides a result.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Settings {
+    /// The first seed, by which the run directory names the run.
+    pub seed: u64,
+    /// All seeds.
+    pub seeds: Vec<u64>,
+    /// Recordings.
+    pub data: DataConfig,
+    /// The network.
+    pub net: NetConfig,
+    /// Training in full precision.
+    pub train: TrainConfig,
+    /// Quantization-aware training from there, and of the float twin.
+    pub qat: TrainConfig,
+    /// The same with one layer quantized.
+    pub layer_qat: TrainConfig,
+    /// Training with local losses.
+    pub local: TrainConfig,
+    /// Widths that single layers are quantized to.
+    pub layer_widths: Vec<u32>,
+    /// Widths that allocation may choose from.
+    pub widths: Vec<u32>,
+    /// Mean widths that bits are allocated for.
+    pub mean_bits: Vec<u32>,
+    /// Width of membranes in allocated plans.
+    pub state_bits: u32,
+    /// Most probes of a trace.
+    pub max_probes: usize,
+    /// Standard error, relative to the trace, at which probing stops.
+    pub rel_std_err: f64,
+    /// Training batches that traces are measured on.
+    pub trace_batches: usize,
+}
+
+impl Settings {
+    /// The settings that the arguments ask for.
+    #[must_use]
+    pub fn new(args: &HessianArgs) -> Self {
+        let base = if args.quick { Self::quick() } else { Self::full() };
+        let n_seeds = args.seeds.unwrap_or(base.seeds.len() as u64).max(1);
+        let data = match &args.data {
+            Some(path) => on_recordings(base.data, path),
+            None => base.data,
+        };
+        Self { seeds: (1..=n_seeds).collect(), data, ..base }
+    }
+
+    /// The network of Lui and Neftci, strided, on N-MNIST.
+    fn full() -> Self {
+        Self {
+            seed: 1,
+            seeds: vec![1, 2, 3],
+            data: DataConfig { n_steps: 6, batch_size: 32, ..DataConfig::default() },
+            net: net("64C7s2p3-LIF-128C7s2p3-LIF-128C7s2p3-LIF-10"),
+            train: epochs(24, 1e-3),
+            qat: epochs(6, 3e-4),
+            layer_qat: epochs(2, 3e-4),
+            local: epochs(12, 1e-3),
+            layer_widths: vec![8, 4, 3, 2],
+            widths: vec![1, 2, 3, 4, 5, 6, 8, 10, 12, 16],
+            mean_bits: vec![8, 4, 3, 2],
+            state_bits: 8,
+            max_probes: 48,
+            rel_std_err: 0.05,
+            trace_batches: 8,
+        }
+    }
+
+    /// The same network with an eighth of the channels, on the built-in data.
+    fn quick() -> Self {
+        Self {
+            seeds: vec![1],
+            data: DataConfig { n_steps: 6, n_glyphs: 1500, batch_size: 32, ..DataConfig::default() },
+            net: net("8C7s2p3-LIF-16C7s2p3-LIF-16C7s2p3-LIF-10"),
+            train: epochs(12, 3e-3),
+            qat: epochs(3, 1e-3),
+            layer_qat: epochs(1, 1e-3),
+            local: epochs(6, 3e-3),
+            max_probes: 32,
+            trace_batches: 4,
+            ..Self::full()
+        }
+    }
+
+    /// The settings without the list of seeds: results of one seed do not depend on how many there are.
+    #[must_use]
+    pub fn for_one_seed(&self) -> Self {
+        Self { seeds: Vec::new(), ..self.clone() }
+    }
+
+    /// The same network with the four-state neuron.
+    #[must_use]
+    pub fn four_state_net(&self) -> NetConfig {
+        NetConfig { neuron: NeuronPreset::Decolle, initial_bias: 0.0, weight_gain: 8.0, ..self.net.clone() }
+    }
+
+    /// True if the recordings are simulated.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.data.path.is_none()
+    }
+}
+
+fn net(layers: &str) -> NetConfig {
+    NetConfig {
+        layers: layers.to_owned(),
+        neuron: NeuronPreset::LuiNeftci,
+        beta: 0.6,
+        weight_gain: 3.0,
+        initial_bias: -0.4,
+    }
+}
+
+fn epochs(epochs: u64, learning_rate: f64) -> TrainConfig {
+    TrainConfig { epochs, learning_rate, ..TrainConfig::default() }
+}
+
+fn on_recordings(base: DataConfig, path: &Path) -> DataConfig {
+    let list = |name: &str| Some(path.join("splits").join(name)).filter(|list| list.is_file());
+    DataConfig {
+        path: Some(path.to_owned()),
+        train_split: list("dev_train.txt"),
+        test_split: list("dev_val.txt"),
+        ..base
+    }
+}
