@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod activity;
 pub mod config;
 pub mod data;
 pub mod estimate;
