@@ -6,6 +6,7 @@ use snn_core::Tensor;
 use snn_data::batch::{BatchConfig, Batches, Order};
 use snn_data::datasets::glyphs::{Glyphs, GlyphsConfig};
 use snn_data::datasets::nmnist::{NMnist, Selection};
+use snn_data::format::nmnist_bin::NMNIST_SENSOR;
 use snn_data::split::train_val;
 use snn_data::transform::{Augment, ToFrames};
 use snn_data::{DataError, Dataset, Preloaded};
@@ -43,6 +44,14 @@ fn divide(dataset: &dyn Dataset, val_fraction: f64, seed: u64) -> Result<Splits,
         train: Preloaded::load_subset(dataset, &split.train)?,
         test: Preloaded::load_subset(dataset, &split.val)?,
     })
+}
+
+/// Shape `[T, C, H, W]` of the frames of one sample; opens none.
+///
+/// # Errors
+/// [`DataError::BadSetting`] for a number of steps out of range.
+pub fn sample_shape(config: &DataConfig) -> Result<[usize; 4], DataError> {
+    Ok(batch_config(config).frames.framer(NMNIST_SENSOR)?.shape())
 }
 
 /// Frames of a data set as the training loop takes them.

@@ -1,0 +1,251 @@
+//! `data check`, `data stats`, `data make`.
+
+use super::Outcome;
+use super::output::Output;
+use anyhow::{Context, bail, ensure};
+use clap::{Args, Subcommand};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use snn_bench::progress;
+use snn_bench::run_dir::write_atomic;
+use snn_bench::table::{Column, Table, thousands};
+use snn_data::datasets::glyphs::{Glyphs, GlyphsConfig};
+use snn_data::datasets::idx_images::IdxImages;
+use snn_data::datasets::nmnist::{NMnist, Selection};
+use snn_data::datasets::simulated::SimulatedImages;
+use snn_data::simulator::SimulatorConfig;
+use snn_data::stats::{CheckReport, DatasetStats, Problem, Spread, check};
+use snn_data::{DataError, Dataset, EventStream, Part, SensorSize, export};
+use std::path::{Path, PathBuf};
+
+/// The file that marks a folder of simulated recordings.
+pub(super) const SIMULATED: &str = "simulated.toml";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Read every file and list all that is wrong; exit code 1 if anything is.
+    Check(Source),
+    /// Classes, events, durations, share of ON events, rates.
+    Stats(Source),
+    /// Write simulated recordings in the layout of N-MNIST.
+    Make(MakeArgs),
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Source {
+    /// Folder in the layout of N-MNIST.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The built-in simulated glyphs.
+    #[arg(long)]
+    glyphs: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MakeArgs {
+    /// New or empty folder to write to.
+    #[arg(short, long, value_name = "DIR")]
+    out: PathBuf,
+    /// Simulate the images of this folder (MNIST or Fashion-MNIST, .gz or not) instead of the built-in glyphs.
+    #[arg(long, value_name = "DIR")]
+    from_images: Option<PathBuf>,
+    /// Most recordings to learn from.
+    #[arg(long, value_name = "N", default_value_t = 1500)]
+    n_train: usize,
+    /// Most recordings to test on.
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    n_test: usize,
+    /// Seed of drawings, noise and camera shake.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+pub(super) fn run(verb: &Verb, output: Output) -> anyhow::Result<Outcome> {
+    match verb {
+        Verb::Check(source) => run_check(source, output),
+        Verb::Stats(source) => run_stats(source, output),
+        Verb::Make(args) => make(args, output),
+    }
+}
+
+fn run_check(source: &Source, output: Output) -> anyhow::Result<Outcome> {
+    let report = survey(source)?;
+    let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    let n = report.stats.n_samples;
+    let summary = format!("{} recordings read, {} problems", thousands(n as u64), findings.len());
+    let text = findings.iter().chain([&summary]).map(String::as_str).collect::<Vec<_>>().join("\n");
+    output.print(text, &json!({ "n_samples": n, "findings": findings }))?;
+    Ok(if findings.is_empty() { Outcome::Passed } else { Outcome::CheckFailed })
+}
+
+fn run_stats(source: &Source, output: Output) -> anyhow::Result<Outcome> {
+    let report = survey(source)?;
+    let unreadable = report.findings.into_iter().find_map(|finding| match finding.problem {
+        Problem::Unreadable(error) => Some(error),
+        _ => None,
+    });
+    if let Some(error) = unreadable {
+        return Err(error).context("run `data check` for a list of all that is wrong");
+    }
+    output.print(stats_table(&report.stats), &stats_json(&report.stats))?;
+    Ok(Outcome::Passed)
+}
+
+fn survey(source: &Source) -> anyhow::Result<CheckReport> {
+    let dataset: Box<dyn Dataset> = match &source.data {
+        Some(folder) => Box::new(NMnist::open(folder, &Selection::Whole)?),
+        None => Box::new(Glyphs::new(GlyphsConfig::default())?),
+    };
+    let watched = WatchedDataset::new(&*dataset, dataset.len(), "read");
+    let report = check(&watched);
+    watched.bar.finish_and_clear();
+    Ok(report)
+}
+
+/// Mean events per second of a recording, over recordings with a duration.
+fn rate_hz(stats: &DatasetStats) -> Option<f64> {
+    let (events, duration) = (stats.events?.mean, stats.duration_us?.mean);
+    (duration > 0.0).then(|| events / duration * 1e6)
+}
+
+fn stats_table(stats: &DatasetStats) -> String {
+    let mut table =
+        Table::new([Column::text(""), Column::number("min"), Column::number("mean"), Column::number("max")]);
+    let spreads = [
+        ("events", stats.events),
+        ("duration (us)", stats.duration_us),
+        ("first event (us)", stats.first_us),
+        ("last event (us)", stats.last_us),
+    ];
+    for (name, spread) in spreads {
+        let Some(Spread { min, mean, max }) = spread else { continue };
+        table.row([name.to_owned(), thousands(min.into()), format!("{mean:.1}"), thousands(max.into())]);
+    }
+    let per_class: Vec<String> = stats.per_class.iter().map(ToString::to_string).collect();
+    let rate = rate_hz(stats).map_or(String::new(), |rate| format!(", {rate:.0} events per second"));
+    format!(
+        "{} recordings, by class: {}\n{} events, {:.2} % ON{rate}\n{table}",
+        thousands(stats.n_samples as u64),
+        per_class.join(" "),
+        thousands(stats.n_events),
+        100.0 * stats.on_share,
+    )
+}
+
+fn stats_json(stats: &DatasetStats) -> Value {
+    let spread = |spread: Option<Spread>| {
+        spread.map(|Spread { min, mean, max }| json!({ "min": min, "mean": mean, "max": max }))
+    };
+    json!({
+        "n_samples": stats.n_samples,
+        "per_class": stats.per_class,
+        "n_events": stats.n_events,
+        "on_share": stats.on_share,
+        "events": spread(stats.events),
+        "duration_us": spread(stats.duration_us),
+        "first_us": spread(stats.first_us),
+        "last_us": spread(stats.last_us),
+        "rate_hz": rate_hz(stats),
+    })
+}
+
+fn make(args: &MakeArgs, output: Output) -> anyhow::Result<Outcome> {
+    require_empty(&args.out)?;
+    ensure!(args.n_train > 0 && args.n_test > 0, "--n-train and --n-test must be at least 1");
+    let n_train = make_part(args, Part::Train)?;
+    let n_test = make_part(args, Part::Test)?;
+    let object = json!({ "out": args.out, "n_train": n_train, "n_test": n_test, "simulated": true });
+    let folder = args.out.display();
+    let text = format!(
+        "{n_train} + {n_test} simulated recordings in {folder}\nlists: {folder}/splits/train.txt, {folder}/splits/test.txt"
+    );
+    output.print(text, &object)?;
+    Ok(Outcome::Passed)
+}
+
+/// Simulates and writes one part; returns its number of recordings.
+fn make_part(args: &MakeArgs, part: Part) -> anyhow::Result<usize> {
+    // The parts differ in their seeds, so that no recording of one is in the other.
+    let (n, name, seed) = match part {
+        Part::Train => (args.n_train, "train", args.seed),
+        Part::Test => (args.n_test, "test", args.seed.wrapping_add(1)),
+    };
+    let dataset: Box<dyn Dataset> = match &args.from_images {
+        Some(folder) => {
+            let images = IdxImages::open(folder, part)?;
+            Box::new(SimulatedImages::new(images, &SimulatorConfig::default(), seed)?)
+        }
+        None => Box::new(Glyphs::new(GlyphsConfig { n_samples: n, seed, ..GlyphsConfig::default() })?),
+    };
+    let n = n.min(dataset.len());
+    mark_simulated(args)?;
+    let watched = WatchedDataset::new(&*dataset, n, name);
+    export::write_nmnist(&watched, &args.out, part)?;
+    watched.bar.finish_and_clear();
+    Ok(n)
+}
+
+fn require_empty(folder: &Path) -> anyhow::Result<()> {
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => bail!("{} is not empty; choose a new folder", folder.display()),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| folder.display().to_string()),
+    }
+}
+
+fn mark_simulated(args: &MakeArgs) -> anyhow::Result<()> {
+    let folder = &args.out;
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let source = if args.from_images.is_some() { "images" } else { "glyphs" };
+    let version = env!("CARGO_PKG_VERSION");
+    let text = format!(
+        "# These recordings were made by a program, not by a camera.\n\
+         source = \"{source}\"\nseed = {}\nversion = \"{version}\"\n",
+        args.seed
+    );
+    Ok(write_atomic(&folder.join(SIMULATED), |file| file.write_all(text.as_bytes()))?)
+}
+
+/// The first samples of a data set, which move a bar as they are read.
+struct WatchedDataset<'a> {
+    dataset: &'a dyn Dataset,
+    n: usize,
+    bar: ProgressBar,
+}
+
+impl<'a> WatchedDataset<'a> {
+    fn new(dataset: &'a dyn Dataset, n: usize, what: &str) -> Self {
+        Self { dataset, n, bar: progress::bar(what, n) }
+    }
+}
+
+impl Dataset for WatchedDataset<'_> {
+    fn len(&self) -> usize {
+        self.n
+    }
+
+    fn n_classes(&self) -> usize {
+        self.dataset.n_classes()
+    }
+
+    fn sensor(&self) -> SensorSize {
+        self.dataset.sensor()
+    }
+
+    fn label(&self, i: usize) -> usize {
+        self.dataset.label(i)
+    }
+
+    fn sample_name(&self, i: usize) -> &str {
+        self.dataset.sample_name(i)
+    }
+
+    fn events(&self, i: usize) -> Result<EventStream, DataError> {
+        self.bar.inc(1);
+        self.dataset.events(i)
+    }
+}

@@ -1,0 +1,134 @@
+//! The command line: one file for each verb.
+//!
+//! Each verb has its raw arguments as clap reads them, and turns them into checked settings before it does anything.
+
+mod allocate;
+mod data;
+mod eval;
+mod loaded;
+mod network;
+mod output;
+mod plans;
+mod quantize;
+mod report;
+mod repro;
+mod settings;
+mod trace;
+mod trace_file;
+mod train;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use output::Output;
+use snn_bench::interrupt;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+/// Train spiking networks, measure their curvature, quantize them, and report.
+#[derive(Debug, Parser)]
+#[command(name = "snn-bench", version, max_term_width = 110)]
+struct Cli {
+    /// Print one JSON object a line instead of tables.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Worker threads; all cores by default. Results do not depend on it.
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Look at recordings, check them, or make simulated ones.
+    #[command(subcommand)]
+    Data(data::Verb),
+    /// Train a network into a run directory, or resume an interrupted training.
+    Train(train::Args),
+    /// Accuracy, spike rate and synaptic operations of a trained network.
+    Eval(eval::Args),
+    /// Measure the curvature of each weight tensor.
+    Trace(trace::Args),
+    /// Choose the bits of each weight tensor within a budget.
+    Allocate(allocate::Args),
+    /// Quantize a network by a plan, after or in training.
+    Quantize(quantize::Args),
+    /// Write the report page of a run.
+    Report(report::Args),
+    /// Reproduce the numbers of a paper.
+    #[command(subcommand)]
+    Repro(repro::Verb),
+}
+
+/// How a verb ended that did its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    CheckFailed,
+}
+
+/// Runs the program. Exit codes: 0 done, 1 a check failed, 2 wrong usage or input, 130 interrupted.
+pub(crate) fn main() -> ExitCode {
+    let outcome = run(&Cli::parse());
+    let code = match &outcome {
+        Ok(Outcome::Passed) => 0,
+        Ok(Outcome::CheckFailed) => 1,
+        Err(error) => {
+            // There is nowhere left to report a closed standard error to.
+            let _ = writeln!(std::io::stderr(), "{}", describe(error));
+            if interrupt::is_requested() { interrupt::EXIT_CODE } else { 2 }
+        }
+    };
+    ExitCode::from(code)
+}
+
+fn run(cli: &Cli) -> anyhow::Result<Outcome> {
+    if let Some(n) = cli.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n.get());
+        pool.build_global().with_context(|| format!("cannot start {n} threads"))?;
+    }
+    let output = Output { json: cli.json };
+    let done = match &cli.verb {
+        Verb::Data(verb) => return data::run(verb, output),
+        Verb::Train(args) => train::run(args, output),
+        Verb::Eval(args) => eval::run(args, output),
+        Verb::Trace(args) => trace::run(args, output),
+        Verb::Allocate(args) => allocate::run(args, output),
+        Verb::Quantize(args) => quantize::run(args, output),
+        Verb::Report(args) => report::run(args, output),
+        Verb::Repro(verb) => repro::run(verb, output),
+    };
+    done.map(|()| Outcome::Passed)
+}
+
+/// An error and its causes, without what a line above says already.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = String::from("error: ");
+    for (i, cause) in error.chain().enumerate() {
+        let cause = cause.to_string();
+        let cause = cause.trim();
+        if i > 0 && text.contains(cause) {
+            continue;
+        }
+        text.push_str(if i > 0 { "\n  caused by: " } else { "" });
+        text.push_str(cause);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = anyhow::anyhow!("disk full").context("a.npz: disk full").context("cannot save");
+        assert_eq!(describe(&error), "error: cannot save\n  caused by: a.npz: disk full");
+    }
+}

@@ -1,0 +1,109 @@
+//! A network, read through a plan or not.
+
+use snn_autodiff::{BatchSource, Evaluation, fit};
+use snn_bench::model::neuron_names;
+use snn_bench::progress::{self, Watched};
+use snn_bench::training;
+use snn_core::io::{self, Arrays};
+use snn_core::layer::Sequential;
+use snn_core::{Exec, Module, Param, Pass};
+use snn_quant::{QuantPlan, Quantized};
+use std::path::Path;
+
+/// A network as a run holds it.
+#[derive(Debug, Clone)]
+pub(super) enum Network {
+    Float(Sequential),
+    Quantized(Quantized<Sequential>),
+}
+
+impl Network {
+    /// The network with the parameters that were read from `path`, and its plan. Learned scales may be missing, as in
+    /// those of a network that was trained without the plan.
+    pub(super) fn assemble(
+        mut net: Sequential,
+        plan: Option<QuantPlan>,
+        mut arrays: Arrays,
+        path: &Path,
+    ) -> anyhow::Result<Self> {
+        let Some(plan) = plan else {
+            io::set_params(&mut net, &arrays, path)?;
+            return Ok(Self::Float(net));
+        };
+        let scales: Vec<String> = plan.weights.keys().map(|name| format!("{name}.scale")).collect();
+        let scales: Arrays = scales.iter().filter_map(|name| arrays.remove_entry(name)).collect();
+        io::set_params(&mut net, &arrays, path)?;
+        let neurons = neuron_names(&net);
+        let mut quantized = Quantized::new(net, &neurons, plan)?;
+        let mut all = io::params(&quantized);
+        all.extend(scales);
+        io::set_params(&mut quantized, &all, path)?;
+        Ok(Self::Quantized(quantized))
+    }
+
+    /// The network in full precision.
+    pub(super) fn float(&self) -> &Sequential {
+        match self {
+            Self::Float(net) => net,
+            Self::Quantized(net) => net.net(),
+        }
+    }
+
+    /// The plan that it is read through.
+    pub(super) fn plan(&self) -> Option<&QuantPlan> {
+        match self {
+            Self::Float(_) => None,
+            Self::Quantized(net) => Some(net.plan()),
+        }
+    }
+
+    /// Runs it over `data`, with a bar.
+    pub(super) fn evaluate(&self, data: &dyn BatchSource) -> anyhow::Result<Evaluation> {
+        let bar = progress::bar("eval", data.batches(0).size_hint().0);
+        let watched = Watched::new(data, bar.clone());
+        let loss = training::loss_of(self.float());
+        let evaluation = match self {
+            Self::Float(net) => fit::evaluate(net, &watched, &loss),
+            Self::Quantized(net) => fit::evaluate(&net.baked(), &watched, &loss),
+        };
+        bar.finish_and_clear();
+        Ok(evaluation?)
+    }
+}
+
+impl Module for Network {
+    fn forward<E: Exec>(&self, e: &mut E, x: &E::Value, pass: &Pass) -> E::Value {
+        match self {
+            Self::Float(net) => net.forward(e, x, pass),
+            Self::Quantized(net) => net.forward(e, x, pass),
+        }
+    }
+
+    fn visit_params(&self, f: &mut dyn FnMut(&Param)) {
+        match self {
+            Self::Float(net) => net.visit_params(f),
+            Self::Quantized(net) => net.visit_params(f),
+        }
+    }
+
+    fn visit_params_mut(&mut self, f: &mut dyn FnMut(&mut Param)) {
+        match self {
+            Self::Float(net) => net.visit_params_mut(f),
+            Self::Quantized(net) => net.visit_params_mut(f),
+        }
+    }
+
+    fn needs_whole_batch(&self) -> bool {
+        self.float().needs_whole_batch()
+    }
+}
+
+/// Neuron layers that never spike, or at every step, each with what that means.
+pub(super) fn stuck_layers(evaluation: &Evaluation) -> Vec<String> {
+    let note = |(name, count): (&String, &snn_core::metrics::SpikeCount)| match count.spikes {
+        0 => Some(format!("{name} never spikes")),
+        n if n == count.outputs => Some(format!("all neurons of {name} spike at every step")),
+        _ => None,
+    };
+    evaluation.activity.spikes.iter().filter_map(note).collect()
+}

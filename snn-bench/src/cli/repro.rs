@@ -1,0 +1,19 @@
+//! `repro`: the numbers of a paper, and ours.
+
+use super::output::Output;
+use clap::Subcommand;
+use snn_bench::interrupt;
+use snn_bench::repro::hessian::{self, HessianArgs};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Lui and Neftci, "Hessian Aware Quantization of Spiking Neural Networks", 2021.
+    Hessian(HessianArgs),
+}
+
+pub(super) fn run(verb: &Verb, output: Output) -> anyhow::Result<()> {
+    let Verb::Hessian(args) = verb;
+    interrupt::listen()?;
+    hessian::run(&HessianArgs { json: output.json, ..args.clone() })?;
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! `train`: a network from recordings, into a run directory.
+
+use super::loaded::untrained;
+use super::network::Network;
+use super::output::Output;
+use super::settings;
+use anyhow::{Context, ensure};
+use serde_json::json;
+use snn_autodiff::FitConfig;
+use snn_bench::config::Config;
+use snn_bench::data::{self, Frames, Splits};
+use snn_bench::interrupt;
+use snn_bench::run_dir::{RunDir, RunDirError, RunFile};
+use snn_bench::table::{Column, Table, bytes, thousands};
+use snn_bench::training::{self, EpochRecord, Training};
+use snn_core::layer::Sequential;
+use snn_core::{Eager, Exec, Module, Pass, Tensor, io};
+use snn_data::Dataset;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Configuration file; without one the defaults, or those of the run in the output folder.
+    config: Option<PathBuf>,
+    /// Run directory; `runs/<name of the configuration file>` by default. A run that is in it goes on.
+    #[arg(short, long, value_name = "RUN")]
+    out: Option<PathBuf>,
+    /// Change a setting, such as `train.epochs=5`; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Seed of everything random.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Folder of recordings in the layout of N-MNIST; without one, the built-in simulated glyphs.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Evaluate on the test recordings after each epoch, not only at the end.
+    #[arg(long)]
+    eval_each_epoch: bool,
+    /// Only print the network, its parameters and the memory that training takes.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Checked arguments.
+struct Job {
+    config: Config,
+    folder: PathBuf,
+}
+
+impl Job {
+    fn new(args: &Args) -> anyhow::Result<Self> {
+        let name = args.config.as_deref().and_then(Path::file_stem).unwrap_or("default".as_ref());
+        let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
+        let stored = folder.join(RunFile::Config.name());
+        let file = args.config.clone().or_else(|| stored.exists().then_some(stored));
+        let mut config = settings::read(file.as_deref(), &args.set)?;
+        config.seed = args.seed.unwrap_or(config.seed);
+        config.data.path = args.data.clone().or(config.data.path);
+        ensure!(
+            !folder.join(RunFile::Plan.name()).exists(),
+            "{} holds a quantized network; choose another folder with -o",
+            folder.display()
+        );
+        Ok(Self { config: settings::with_absolute_paths(config)?, folder })
+    }
+}
+
+pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
+    let job = Job::new(args)?;
+    let net = untrained(&job.config)?;
+    if args.dry_run {
+        return describe(&net, &job.config, output);
+    }
+    interrupt::listen()?;
+    let splits = data::open(&job.config.data, job.config.seed)?;
+    let dir = RunDir::create(&job.folder, &job.config)?;
+    let mut net = Network::Float(net);
+    let validation = if args.eval_each_epoch { Validation::EachEpoch } else { Validation::AtTheEnd };
+    let records = fit(&mut net, &splits, &job.config, &dir, validation)?;
+    io::save_params(&net, &dir.file(RunFile::Model))?;
+    let test = Frames::in_order(&splits.test, &job.config.data)?;
+    let evaluation = net.evaluate(&test)?;
+    let loss = records.last().map(|record| record.loss);
+    let text = format!(
+        "{}: {:.2} % of {} test recordings right after {} epochs",
+        job.folder.display(),
+        100.0 * evaluation.accuracy,
+        evaluation.n,
+        records.len(),
+    );
+    let object = json!({
+        "run": job.folder,
+        "accuracy": evaluation.accuracy,
+        "n": evaluation.n,
+        "epochs": records.len(),
+        "train_loss": loss,
+        "n_params": net.n_params(),
+        "n_train": splits.train.len(),
+    });
+    output.print(text, &object)
+}
+
+/// When the test recordings are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Validation {
+    EachEpoch,
+    AtTheEnd,
+}
+
+/// Trains with the checkpoint and the metrics of the run, which go on where they are.
+pub(super) fn fit(
+    net: &mut Network,
+    splits: &Splits,
+    config: &Config,
+    dir: &RunDir,
+    validation: Validation,
+) -> anyhow::Result<Vec<EpochRecord>> {
+    let train = Frames::for_training(&splits.train, &config.data, config.seed)?;
+    let test = Frames::in_order(&splits.test, &config.data)?;
+    let checkpoint = dir.file(RunFile::Checkpoint);
+    let training = Training {
+        name: "train",
+        train: &train,
+        val: (validation == Validation::EachEpoch).then_some(&test),
+        loss: training::loss_of(net.float()),
+        config: &config.train,
+        seed: config.seed,
+        checkpoint: Some(&checkpoint),
+    };
+    // The checkpoint holds the records of the epochs done, which are told again.
+    dir.keep_metrics(0)?;
+    let mut written: Result<(), RunDirError> = Ok(());
+    let records = training::train(net, &training, &mut |record| {
+        let append = || dir.append_metrics(record);
+        written = std::mem::replace(&mut written, Ok(())).and_then(|()| append());
+    })?;
+    written?;
+    Ok(records)
+}
+
+/// A layer with the shape behind it.
+struct LayerRow {
+    name: String,
+    shape: Vec<usize>,
+    n_params: usize,
+}
+
+fn describe(net: &Sequential, config: &Config, output: Output) -> anyhow::Result<()> {
+    let rows = layer_rows(net);
+    let n_values: usize = rows.iter().map(|row| row.shape.iter().product::<usize>()).sum();
+    let memory = memory_estimate(net.n_params(), n_values, config.data.n_steps)?;
+    let mut table = Table::new([Column::text("layer"), Column::text("output"), Column::number("params")]);
+    for row in &rows {
+        table.row([row.name.clone(), format!("{:?}", row.shape), thousands(row.n_params as u64)]);
+    }
+    let layer = |row: &LayerRow| json!({ "name": row.name, "shape": row.shape, "n_params": row.n_params });
+    let object = json!({
+        "n_params": net.n_params(),
+        "input": net.input_features(),
+        "layers": rows.iter().map(layer).collect::<Vec<_>>(),
+        "memory_bytes": memory,
+    });
+    let n_params = thousands(net.n_params() as u64);
+    let text = format!(
+        "input {:?}, {} steps\n{table}\n{n_params} parameters, about {} of memory in training",
+        net.input_features(),
+        config.data.n_steps,
+        bytes(memory),
+    );
+    output.print(text, &object)
+}
+
+fn layer_rows(net: &Sequential) -> Vec<LayerRow> {
+    let mut exec = Eager::<f32>::new();
+    let mut x = exec.input(&Tensor::zeros(&[&[1, 1], net.input_features()].concat()));
+    let mut rows = Vec::new();
+    for layer in net.layers() {
+        x = layer.forward(&mut exec, &x, &Pass::inference());
+        let name = layer.name().unwrap_or("-").to_owned();
+        let mut n_params = 0;
+        let prefix = format!("{name}.");
+        net.visit_params(&mut |p| n_params += if p.name.starts_with(&prefix) { p.value.len() } else { 0 });
+        rows.push(LayerRow { name, shape: x.shape()[2..].to_vec(), n_params });
+    }
+    rows
+}
+
+/// Bytes of parameters with their gradients and Adam's two means, and for each thread the activations of a micro-batch
+/// with what is saved for and made by the backward pass.
+fn memory_estimate(n_params: usize, n_values: usize, n_steps: usize) -> anyhow::Result<u64> {
+    let n_threads = rayon::current_num_threads();
+    let of_params = n_params.checked_mul(4 * (4 + n_threads));
+    let of_values = n_values.checked_mul(4 * 3 * n_steps * FitConfig::default().micro_batch * n_threads);
+    let total = of_params.zip(of_values).and_then(|(a, b)| a.checked_add(b));
+    total.map(|bytes| bytes as u64).context("the network is too large")
+}

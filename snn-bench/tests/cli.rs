@@ -1,0 +1,329 @@
+//! The program from outside: a whole job on a tiny data set, and what it says to bad input.
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+const NET: [&str; 4] =
+    ["net.layers=3C5s2-P2-LIF-10", "data.n_steps=4", "data.batch_size=10", "train.epochs=1"];
+
+fn program() -> Command {
+    let mut command = Command::cargo_bin("snn-bench").unwrap();
+    command.args(["--threads", "2"]);
+    command
+}
+
+/// Runs a verb that must succeed, and reads its one line of JSON.
+fn json(args: &[&str]) -> Value {
+    let output = program().arg("--json").args(args).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{args:?}: {stderr}");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(stdout.lines().count(), 1, "{stdout}");
+    assert_eq!(stderr, "", "nothing is drawn where there is no terminal");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+/// Runs a verb that must be refused with exit code 2, a message that holds all of `words`, and no output.
+fn refused(args: &[&str], words: &[&str]) {
+    let output = program().args(args).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+    for word in words {
+        assert!(stderr.contains(word), "{args:?}: no {word:?} in: {stderr}");
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A folder with `data`, 30 + 20 simulated recordings, and `run`, a network trained on them and traced.
+fn fixture() -> &'static Path {
+    static FIXTURE: OnceLock<PathBuf> = OnceLock::new();
+    FIXTURE.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli-fixture");
+        let _ = fs::remove_dir_all(&folder);
+        let data = folder.join("data");
+        let made = json(&["data", "make", "-o", text(&data), "--n-train", "30", "--n-test", "20"]);
+        assert_eq!((&made["n_train"], &made["n_test"]), (&30.into(), &20.into()));
+        let run = folder.join("run");
+        let trained = json(&strings(&train_args(&data, &run)));
+        assert_eq!((&trained["n"], &trained["epochs"]), (&20.into(), &1.into()));
+        json(&["trace", text(&run), "--probes", "4", "--batches", "1", "--curvature", "gauss-newton"]);
+        folder
+    })
+}
+
+fn train_args(data: &Path, run: &Path) -> Vec<String> {
+    let splits =
+        ["train", "test"].map(|part| format!("data.{part}_split={}/splits/{part}.txt", data.display()));
+    let mut args = ["train", "-o", text(run), "--data", text(data)].map(str::to_owned).to_vec();
+    for change in NET.map(str::to_owned).iter().chain(&splits) {
+        args.extend(["--set".to_owned(), change.clone()]);
+    }
+    args
+}
+
+fn strings(args: &[String]) -> Vec<&str> {
+    args.iter().map(String::as_str).collect()
+}
+
+/// A copy of the fixture's run that a test may spoil.
+fn copy_of_run(folder: &Path) -> PathBuf {
+    let copy = folder.join("run");
+    fs::create_dir(&copy).unwrap();
+    for entry in fs::read_dir(fixture().join("run")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+    }
+    copy
+}
+
+fn temporary() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn a_network_goes_from_recordings_to_a_report() {
+    let folder = temporary();
+    let run = copy_of_run(folder.path());
+    let run = text(&run);
+    let float = json(&["eval", run]);
+    assert_eq!(float["n"], 20);
+    assert!(float["synops"].as_f64().unwrap() > 0.0 && float["spike_rate"].is_f64());
+    assert_eq!(json(&["eval", run, "--checkpoint", "latest"])["loss"], float["loss"]);
+
+    let traced = json(&["trace", run, "--probes", "4", "--batches", "1"]);
+    assert_eq!((&traced["curvature"], &traced["measurement"]["n_probes"]), (&"hessian".into(), &4.into()));
+    assert!(traced["measurement"]["tensors"]["conv1.weight"]["std_err"].is_f64());
+
+    let plan = folder.path().join("plan.toml");
+    let plan = text(&plan);
+    let allocated = json(&[
+        "allocate",
+        run,
+        "--mean-bits",
+        "4",
+        "--curvature",
+        "gauss-newton",
+        "--membranes",
+        "-o",
+        plan,
+    ]);
+    assert!(allocated["mean_bits"].as_f64().unwrap() <= 4.0);
+    let bytes = allocated["bytes"].as_u64().unwrap();
+    assert!(bytes * 4 < allocated["float_bytes"].as_u64().unwrap());
+
+    let ptq = folder.path().join("ptq");
+    let quantized = json(&["quantize", run, "--plan", plan, "-o", text(&ptq)]);
+    assert_eq!(quantized["accuracy_before"], float["accuracy"]);
+    assert_eq!(quantized["bytes"], bytes);
+    let again = json(&["eval", text(&ptq)]);
+    assert_eq!((&again["quantized"], &again["accuracy"]), (&true.into(), &quantized["accuracy_after"]));
+
+    let qat = folder.path().join("qat");
+    json(&["quantize", run, "--plan", plan, "--epochs", "1", "-o", text(&qat)]);
+    assert_ne!(fs::read(qat.join("model.npz")).unwrap(), fs::read(ptq.join("model.npz")).unwrap());
+
+    let report = json(&["report", text(&qat), "-o", text(&folder.path().join("page"))]);
+    let page = fs::read_to_string(report["report"].as_str().unwrap()).unwrap();
+    assert!(
+        page.contains("conv1.weight") && page.contains("<svg") && page.to_lowercase().contains("simulated")
+    );
+}
+
+#[test]
+fn the_same_training_ends_in_the_same_bytes_for_any_number_of_threads() {
+    let folder = temporary();
+    let run = folder.path().join("again");
+    let args = train_args(&fixture().join("data"), &run);
+    let one = Command::cargo_bin("snn-bench").unwrap().args(["--threads", "1"]).args(args).output().unwrap();
+    assert!(one.status.success());
+    let model = |run: &Path| fs::read(run.join("model.npz")).unwrap();
+    assert!(model(&run) == model(&fixture().join("run")), "the parameters differ");
+    assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn people_read_tables() {
+    let folder = temporary();
+    let run = copy_of_run(folder.path());
+    let output = program().args(["trace", text(&run), "--probes", "2", "--batches", "1"]).output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let header = stdout.lines().next().unwrap();
+    assert!(header.starts_with("curvature = surrogate Hessian (atan"), "{header}");
+    assert!(header.ends_with("reset detached) · samples 10 · probes 2 · seed 0"), "{header}");
+    let output = program().args(["eval", text(&run)]).output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().contains("accuracy"));
+    let output =
+        program().args(["train", "--dry-run", "--set", "net.layers=8C5-P2-LIF-10"]).output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("input [2, 32, 32]") && stdout.contains("[8, 28, 28]"), "{stdout}");
+    let n_params = 8 * 2 * 25 + 8 + 8 * 14 * 14 * 10 + 10;
+    assert!(stdout.replace(',', "").contains(&format!("{n_params} parameters")), "{stdout}");
+}
+
+#[test]
+fn data_are_described_and_damaged_files_found() {
+    let folder = temporary();
+    let data = folder.path().join("data");
+    json(&["data", "make", "-o", text(&data), "--n-train", "10", "--n-test", "10"]);
+    let stats = json(&["data", "stats", "--data", text(&data)]);
+    assert_eq!((&stats["n_samples"], stats["per_class"].as_array().unwrap().len()), (&20.into(), 10));
+    assert_eq!(json(&["data", "check", "--data", text(&data)])["findings"], Value::Array(vec![]));
+    let recording = data.join("Train/3/00004.bin");
+    let mut bytes = fs::read(&recording).unwrap();
+    bytes.truncate(bytes.len() - 2);
+    fs::write(&recording, &bytes).unwrap();
+    fs::write(data.join("Train/5/00006.bin"), []).unwrap();
+    let check = program().args(["data", "check", "--data", text(&data)]).output().unwrap();
+    let stdout = String::from_utf8(check.stdout).unwrap();
+    assert_eq!(check.status.code(), Some(1), "{stdout}");
+    assert!(stdout.contains("00004.bin") && stdout.contains("00006.bin"), "{stdout}");
+    let run = folder.path().join("run");
+    refused(&strings(&train_args(&data, &run)), &["00004.bin", "bytes"]);
+    assert!(!run.exists(), "a run without data is not begun");
+    refused(&["data", "make", "-o", text(&data)], &["is not empty"]);
+    assert_eq!(fs::read(&recording).unwrap(), bytes);
+}
+
+#[test]
+fn missing_and_empty_folders_are_named() {
+    let folder = temporary();
+    let nowhere = folder.path().join("nowhere");
+    let nowhere = text(&nowhere);
+    refused(&["data", "stats", "--data", nowhere], &["nowhere"]);
+    refused(&["train", "--data", nowhere, "-o", text(&folder.path().join("run"))], &["nowhere"]);
+    refused(&["eval", nowhere], &["nowhere"]);
+    refused(&["trace", nowhere], &["nowhere"]);
+    refused(&["data", "make", "--from-images", nowhere, "-o", text(&folder.path().join("d"))], &["nowhere"]);
+    fs::create_dir_all(folder.path().join("data/0")).unwrap();
+    refused(
+        &["data", "check", "--data", text(&folder.path().join("data"))],
+        &["class folder", "0 holds no .bin"],
+    );
+    refused(&["data", "check"], &["--data"]);
+    refused(&["eval", text(folder.path())], &["config.toml"]);
+}
+
+#[test]
+fn wrong_settings_are_named() {
+    let folder = temporary();
+    let config = folder.path().join("small.toml");
+    refused(&["train", text(&config)], &["small.toml"]);
+    fs::write(&config, "[train]\nepoch = 3\n").unwrap();
+    refused(&["train", text(&config)], &["small.toml", "unknown field `epoch`"]);
+    fs::write(&config, "").unwrap();
+    let dry = |change: &'static str| ["train", "--dry-run", "--set", change];
+    refused(&dry("train.epoch=3"), &["--set", "unknown field `epoch`"]);
+    refused(&dry("data.n_steps=0"), &["data.n_steps is 0"]);
+    refused(&dry("net.layers=12C5-XYZ"), &["XYZ", "item 2"]);
+    refused(&dry("net.layers=12C50-10"), &["conv1"]);
+    refused(&["--threads", "0", "data", "stats", "--glyphs"], &["--threads"]);
+    refused(&["trace", text(&fixture().join("run")), "--probes", "1"], &["--probes"]);
+}
+
+#[test]
+fn plans_that_do_not_fit_are_refused_before_anything_is_written() {
+    let folder = temporary();
+    let (plan, out) = (folder.path().join("wrong.toml"), folder.path().join("out"));
+    let run = fixture().join("run");
+    let cases = [
+        ("[weights]\n\"fc9.weight\" = { bits = 4 }", vec!["fc9.weight", "not in the network"]),
+        ("[weights]\n\"fc1.weight\" = { bits = 0 }", vec!["wrong.toml", "fc1.weight", "0"]),
+        ("[weights]\n\"fc1.weight\" = { bits = 17 }", vec!["wrong.toml", "fc1.weight", "17"]),
+        ("[weights", vec!["wrong.toml"]),
+    ];
+    for (toml, words) in cases {
+        fs::write(&plan, toml).unwrap();
+        refused(&["quantize", text(&run), "--plan", text(&plan), "-o", text(&out)], &words);
+        refused(&["eval", text(&run), "--plan", text(&plan)], &words);
+        assert!(!out.exists());
+    }
+    refused(&["quantize", text(&run), "--plan", "missing.toml", "-o", text(&out)], &["missing.toml"]);
+}
+
+#[test]
+fn allocations_that_make_no_sense_are_refused() {
+    let folder = temporary();
+    let run = copy_of_run(folder.path());
+    let plan = folder.path().join("plan.toml");
+    let (run, out) = (text(&run), text(&plan));
+    let allocate = |more: &[&str], words: &[&str]| {
+        refused(&[&["allocate", run, "-o", out, "--negative", "absolute"], more].concat(), words);
+        assert!(!plan.exists());
+    };
+    allocate(&[], &["--mean-bits"]);
+    allocate(&["--mean-bits", "4", "--widths", "0,4"], &["--widths"]);
+    allocate(&["--mean-bits", "4", "--fixed", "fc1.weight=17"], &["fc1.weight", "17"]);
+    allocate(&["--mean-bits", "4", "--fixed", "fc9.weight=4"], &["fc9.weight"]);
+    allocate(&["--mean-bits", "4", "--tie", "fc1.weight,fc9.weight"], &["fc9.weight"]);
+    allocate(&["--mean-bits", "0.5"], &["0.5"]);
+    allocate(&["--bytes", "10"], &["--bytes is 10"]);
+    allocate(&["--mean-bits", "4", "--curvature", "hessian"], &["trace.json"]);
+    fs::write(out, "mine").unwrap();
+    refused(&["allocate", run, "-o", out, "--mean-bits", "4"], &["plan.toml exists"]);
+    assert_eq!(fs::read_to_string(out).unwrap(), "mine");
+}
+
+#[test]
+fn parameters_of_another_network_are_refused_and_kept() {
+    let folder = temporary();
+    let run = copy_of_run(folder.path());
+    let checkpoint = run.join("checkpoint.npz");
+    let other = folder.path().join("other");
+    let mut args = train_args(&fixture().join("data"), &other);
+    args.extend(["--set".to_owned(), "net.layers=4C5s2-P2-LIF-10".to_owned()]);
+    json(&strings(&args));
+    fs::copy(other.join("checkpoint.npz"), &checkpoint).unwrap();
+    fs::remove_file(run.join("model.npz")).unwrap();
+    let before = fs::read(&checkpoint).unwrap();
+    refused(&["train", "-o", text(&run)], &["checkpoint.npz", "conv1", "[4]", "[3]"]);
+    assert!(fs::read(&checkpoint).unwrap() == before && !run.join("model.npz").exists());
+    refused(&["eval", text(&run)], &["model.npz"]);
+
+    fs::copy(other.join("model.npz"), run.join("model.npz")).unwrap();
+    refused(&["eval", text(&run)], &["model.npz", "conv1", "[4]", "[3]"]);
+    let model = fs::read(other.join("model.npz")).unwrap();
+    fs::write(run.join("model.npz"), &model[..model.len() / 2]).unwrap();
+    refused(&["eval", text(&run.join("model.npz"))], &["model.npz"]);
+    fs::write(&checkpoint, &before[..100]).unwrap();
+    refused(&["train", "-o", text(&run)], &["checkpoint.npz"]);
+}
+
+#[test]
+fn a_folder_that_holds_something_else_is_left_alone() {
+    let folder = temporary();
+    fs::write(folder.path().join("thesis.tex"), "x").unwrap();
+    refused(&strings(&train_args(&fixture().join("data"), folder.path())), &["not empty"]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let run = copy_of_run(folder.path());
+    let mut args = train_args(&fixture().join("data"), &run);
+    args.extend(["--seed".to_owned(), "5".to_owned()]);
+    refused(&strings(&args), &["another configuration", "seed"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_training_can_be_resumed() {
+    let folder = temporary();
+    let run = folder.path().join("run");
+    let mut args = train_args(&fixture().join("data"), &run);
+    args.extend(["--set".to_owned(), "train.epochs=1000000".to_owned()]);
+    let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_snn-bench"));
+    let child = process.args(&args).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    while !run.join("checkpoint.npz").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let interrupt = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("run the same command again to resume"), "{stderr}");
+    assert_eq!(json(&["eval", text(&run), "--checkpoint", "latest"])["n"], 20);
+}
