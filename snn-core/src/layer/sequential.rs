@@ -188,10 +188,10 @@ impl Builder {
         let mut layers = Vec::with_capacity(self.layers.len());
         for spec in self.layers {
             let layer = spec.build(&mut features, seed)?;
-            if let Some(name) = layer.name() {
-                if !names.insert(name.to_owned()) {
-                    return Err(ShapeError::DuplicateName { layer: name.to_owned() });
-                }
+            if let Some(name) = layer.name()
+                && !names.insert(name.to_owned())
+            {
+                return Err(ShapeError::DuplicateName { layer: name.to_owned() });
             }
             layers.push(layer);
         }

@@ -50,7 +50,7 @@ impl Dynamics<2> for Alif {
     #[inline(always)]
     fn integrate_backward<S: Scalar>(&self, _before: &[S; 2], g: &mut [S; 2]) -> S {
         let g_cur = g[0];
-        g[0] = g[0] * Self::constant(self.beta);
+        g[0] *= Self::constant(self.beta);
         g_cur
     }
 

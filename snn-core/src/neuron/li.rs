@@ -23,7 +23,7 @@ impl Dynamics<1> for Li {
     #[inline(always)]
     fn integrate_backward<S: Scalar>(&self, _before: &[S; 1], g: &mut [S; 1]) -> S {
         let g_cur = g[0];
-        g[0] = g[0] * S::from_f64(f64::from(self.beta));
+        g[0] *= S::from_f64(f64::from(self.beta));
         g_cur
     }
 

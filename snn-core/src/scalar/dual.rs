@@ -58,6 +58,7 @@ impl<T: Real, const K: usize> Sub for Dual<T, K> {
 
 impl<T: Real, const K: usize> Mul for Dual<T, K> {
     type Output = Self;
+    #[allow(clippy::suspicious_arithmetic_impl, reason = "the product rule")]
     #[inline(always)]
     fn mul(self, o: Self) -> Self {
         self.zip(o, self.v * o.v, |a, b| a * o.v + self.v * b)
@@ -66,6 +67,7 @@ impl<T: Real, const K: usize> Mul for Dual<T, K> {
 
 impl<T: Real, const K: usize> Div for Dual<T, K> {
     type Output = Self;
+    #[allow(clippy::suspicious_arithmetic_impl, reason = "the quotient rule")]
     #[inline(always)]
     fn div(self, o: Self) -> Self {
         let q = self.v / o.v;
