@@ -1,5 +1,7 @@
 //! The training loop from outside: reproducible, resumable, with typed errors, and an evaluation that counts right.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use rayon::ThreadPoolBuilder;
 use snn_autodiff::fit::{DataError, EpochSummary, Event, FitError, Progress};
 use snn_autodiff::optim::{Adam, Schedule, State};
@@ -60,8 +62,11 @@ fn convolutional(seed: u64) -> Sequential {
     builder.linear("fc", N_CLASSES).neuron("lif2", lif).init(seed).unwrap()
 }
 
+/// Makes a network from a seed.
+type NewNet = fn(u64) -> Sequential;
+
 /// Each network that the tests train, with its data.
-fn cases() -> [(fn(u64) -> Sequential, Patterns); 2] {
+fn cases() -> [(NewNet, Patterns); 2] {
     [(dense, Patterns { features: vec![12] }), (convolutional, Patterns { features: vec![1, 6, 6] })]
 }
 
@@ -89,7 +94,7 @@ fn train(net: &mut Sequential, data: &Patterns, epochs: u64, progress: &mut Prog
 }
 
 /// A training run of four epochs from the beginning.
-fn four_epochs(net: fn(u64) -> Sequential, data: &Patterns) -> (Sequential, Progress) {
+fn four_epochs(net: NewNet, data: &Patterns) -> (Sequential, Progress) {
     let (mut net, mut progress) = (net(7), Progress::default());
     train(&mut net, data, 4, &mut progress);
     (net, progress)

@@ -2,5 +2,7 @@
 //!
 //! Losses are compared in their unit test, whole networks and optimizers in `snn-autodiff`.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod neurons;
 mod surrogates;
