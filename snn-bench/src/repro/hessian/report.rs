@@ -13,6 +13,7 @@ use crate::table::{Column, percent, percent_points, thousands};
 
 /// The page's data.
 pub(super) fn page(settings: &Settings, summary: &Summary, args: &HessianArgs) -> ReportData {
+    let activity = || summary.seeds.iter().take(1).filter_map(|s| s.activity.as_ref());
     ReportData {
         header: header(settings, summary, args),
         training: Some(training(summary)),
@@ -22,7 +23,8 @@ pub(super) fn page(settings: &Settings, summary: &Summary, args: &HessianArgs) -
         pareto: Some(pareto(settings, summary)),
         firing_rates: Some(firing_rates(settings, summary)),
         tables: vec![plan_table(summary), comparison_table(summary), layer_table(summary)],
-        ..ReportData::default()
+        rasters: activity().map(|(raster, _)| raster.clone()).collect(),
+        membranes: activity().map(|(_, membrane)| membrane.clone()).collect(),
     }
 }
 

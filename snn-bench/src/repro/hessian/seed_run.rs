@@ -2,13 +2,14 @@
 
 use super::decolle::LocalReadouts;
 use super::settings::Settings;
+use super::summary::MAIN_PLAN;
 use crate::config::TrainConfig;
 use crate::data::{Frames, Splits, Take};
 use crate::model;
-use crate::report::EpochPoint;
+use crate::report::{EpochPoint, Membrane, Raster};
 use crate::run_dir::Cells;
 use crate::training::{self, EpochRecord, Training};
-use crate::{interrupt, progress};
+use crate::{activity, interrupt, progress};
 use anyhow::{Context, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use snn_autodiff::fit::{BatchSource, Evaluation, evaluate};
@@ -148,10 +149,12 @@ pub struct SeedResult {
     pub layers: Vec<LayerResult>,
     /// Plans.
     pub plans: Vec<PlanResult>,
+    /// A raster and a membrane.
+    pub activity: Option<(Raster, Membrane)>,
 }
 
 /// The measurements of one seed, each a cell on disk.
-pub struct SeedRun<'a> {
+pub(super) struct SeedRun<'a> {
     settings: &'a Settings,
     seed: u64,
     cells: &'a Cells,
@@ -196,6 +199,21 @@ impl<'a> SeedRun<'a> {
             local: self.local()?,
             hessian,
             gauss_newton,
+            activity: self.activity(&net)?,
+        })
+    }
+
+    /// The last neuron layer on the first test recording, in full precision and through the main plan.
+    fn activity(&self, net: &Sequential) -> anyhow::Result<Option<(Raster, Membrane)>> {
+        self.cell("activity", || {
+            let name = format!("plan.{MAIN_PLAN}");
+            let plan = QuantPlan::read(&self.file(&name, "plan.toml"))?;
+            let mut quantized = Quantized::new(net.clone(), &model::neuron_names(net), plan)?;
+            io::load_params(&mut quantized, &self.file(&name, "npz"))?;
+            let Some(batch) = self.test.batches(0).next() else { return Ok(None) };
+            let frames = batch.map_err(|error| anyhow!(error))?.x;
+            let step_ms = 300.0 / self.settings.data.n_steps as f64;
+            Ok(activity::figures(net, Some((&quantized, quantized.plan())), &frames, step_ms))
         })
     }
 
@@ -217,8 +235,8 @@ impl<'a> SeedRun<'a> {
         Ok(model::build(&self.settings.net, self.frame(), self.seed)?)
     }
 
-    fn model_file(&self) -> PathBuf {
-        self.folder.join(format!("seed{}.float.npz", self.seed))
+    fn file(&self, name: &str, extension: &str) -> PathBuf {
+        self.folder.join(format!("seed{}.{name}.{extension}", self.seed))
     }
 
     fn learn<M: Module + Sync>(
@@ -229,7 +247,7 @@ impl<'a> SeedRun<'a> {
         config: &TrainConfig,
     ) -> anyhow::Result<Vec<EpochPoint>> {
         let label = format!("seed {} {name}", self.seed);
-        let checkpoint = self.folder.join(format!("seed{}.{name}.checkpoint.npz", self.seed));
+        let checkpoint = self.file(name, "checkpoint.npz");
         let training = Training {
             name: &label,
             train: &self.train,
@@ -251,14 +269,14 @@ impl<'a> SeedRun<'a> {
         self.cell("float", || {
             let mut net = self.blank_net()?;
             let epochs = self.learn("float", &mut net, &LOSS, &self.settings.train)?;
-            io::save_params(&net, &self.model_file())?;
+            io::save_params(&net, &self.file("float", "npz"))?;
             Ok(Trained { score: self.score(&net)?, epochs })
         })
     }
 
     fn float_net(&self) -> anyhow::Result<Sequential> {
         let mut net = self.blank_net()?;
-        io::load_params(&mut net, &self.model_file()).context("the float network of this seed")?;
+        io::load_params(&mut net, &self.file("float", "npz")).context("the float network of this seed")?;
         Ok(net)
     }
 
@@ -423,6 +441,8 @@ impl<'a> SeedRun<'a> {
             let plan = self.calibrated(net, &neurons, &learned)?;
             let mut quantized = Quantized::new(net.clone(), &neurons, plan)?;
             self.learn(name, &mut quantized, &LOSS, config)?;
+            io::save_params(&quantized, &self.file(name, "npz"))?;
+            quantized.plan().write(&self.file(name, "plan.toml"))?;
             self.score(&quantized.baked())
         })?;
         Ok([ptq, qat])

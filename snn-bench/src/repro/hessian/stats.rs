@@ -25,7 +25,7 @@ fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
 
 /// Mean and standard error of `a − b` over paired samples, each right (1) or wrong (0).
 #[must_use]
-pub fn paired_difference(a: &[bool], b: &[bool]) -> Option<Estimate> {
+pub(super) fn paired_difference(a: &[bool], b: &[bool]) -> Option<Estimate> {
     let difference = |(&a, &b): (&bool, &bool)| f64::from(u8::from(a)) - f64::from(u8::from(b));
     Estimate::mean_se(&a.iter().zip(b).map(difference).collect::<Vec<_>>())
 }
