@@ -96,3 +96,49 @@ impl Module for LocalReadouts {
         self.net.needs_whole_batch()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use snn_autodiff::{Grads, Sample, Tape, gradient};
+    use snn_core::Tensor;
+    use snn_core::loss::Loss;
+    use snn_core::neuron::{Lif, ResetGrad};
+    use snn_core::rng::counter_uniform;
+
+    fn net() -> LocalReadouts {
+        let mut lif = Lif::lui_neftci(0.7);
+        lif.firing.reset_grad = ResetGrad::FrozenTerm;
+        let net =
+            Sequential::input(&[6]).linear("fc1", 5).neuron("lif1", lif).linear("fc2", 4).neuron("lif2", lif);
+        LocalReadouts::new(net.init(3).unwrap(), 2, 3)
+    }
+
+    fn grads(net: &LocalReadouts) -> Grads<f64> {
+        let draw = |i| if counter_uniform(4, i) < 0.5 { 1.0 } else { 0.0 };
+        let x = Tensor::new(&[5, 3, 6], (0..90).map(draw).collect());
+        let sample = Sample { x: &x, labels: &[0, 1, 1], normalizer: 3 };
+        let loss = Loss::SmoothL1 { burn_in: 1, n_classes: 2 };
+        gradient(net, &loss, sample, &Pass::inference(), Tape::new()).1
+    }
+
+    #[test]
+    fn a_layer_learns_from_its_own_readout_only() {
+        let net = net();
+        let mut other = net.clone();
+        other.visit_params_mut(&mut |p| {
+            if p.name.starts_with("fc2") || p.name.starts_with("lif2") {
+                p.value = p.value.map(|w| 1.0 - w);
+            }
+        });
+        let (a, b) = (grads(&net), grads(&other));
+        assert!(a.get("fc1.weight").unwrap().as_slice().iter().any(|&g| g != 0.0));
+        assert_eq!(a.get("fc1.weight"), b.get("fc1.weight"));
+        assert_ne!(a.get("fc2.weight"), b.get("fc2.weight"));
+    }
+
+    #[test]
+    fn readouts_are_fixed() {
+        assert!(grads(&net()).get("lif1.readout").is_none());
+    }
+}
