@@ -1,23 +1,28 @@
-//! Two-dimensional convolution of frames, by events where inputs are sparse and by matrix products where they are not.
+//! Two-dimensional convolution of frames, by events where a factor is sparse and by matrix products where it is not.
 //!
-//! Frames are `[C, H, W]`. Inside, outputs are accumulated channels last (`[positions, C_out]`), so that each active
-//! input adds whole rows of weights: work proportional to events, in contiguous vectors. Weights are packed as
-//! `[groups][C_in/groups · kh · kw][C_out/groups]` once per call. Events are walked channel by channel over all frames
-//! of a chunk, so that the weights of a channel stay in the first-level cache.
+//! Frames are `[C, H, W]`. Inside, the side that is summed into is channels last (`[positions, C]`), and [`Links`] tell
+//! which run of a kernel's numbers meets which run of such a frame. The event path adds a run of weights for each nonzero
+//! number, work proportional to events in contiguous vectors; the dense path copies the runs into one row a window.
 
-use super::gemm::{Gemm, GemmOperand, Into};
+mod aligned;
+mod dense;
+mod events;
+mod links;
+
 use super::par;
 use crate::scalar::Scalar;
 use crate::vectorized;
+use aligned::Aligned;
+use links::Links;
 
-/// Above this share of nonzero inputs a dense matrix product is faster than adding rows.
+/// Above this share of nonzero numbers a dense matrix product is faster than adding rows.
 const DENSE_ABOVE: f64 = 0.3;
 
-/// Frames that one task works on.
-const FRAMES: usize = 64;
+/// Frames that are worked on together: their rows stay in the second-level cache.
+const BLOCK: usize = 16;
 
-/// Numbers that the row buffer of a dense product may hold.
-const ROW_BUFFER: usize = 1 << 20;
+/// Frames whose weight gradients are summed before they meet those of other threads.
+const FRAMES: usize = 64;
 
 /// Sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,130 +83,104 @@ impl ConvShape {
         self.c_out / self.groups
     }
 
-    /// Rows of the packed weights of one group.
-    fn taps(&self) -> usize {
-        self.group_in() * self.kernel[0] * self.kernel[1]
+    /// Numbers of a kernel that meet one channel of a group.
+    fn window_len(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
     }
 
-    /// For each input coordinate along `axis`: the (tap, output coordinate) pairs that it takes part in.
-    fn reach(&self, axis: usize) -> Vec<Vec<(usize, usize)>> {
-        let n_out = self.output()[axis];
-        let hit = |i: usize, tap: usize| {
-            let shifted = (i + self.padding[axis]).checked_sub(tap * self.dilation[axis])?;
-            let o = shifted / self.stride[axis];
-            (shifted.is_multiple_of(self.stride[axis]) && o < n_out).then_some((tap, o))
-        };
-        (0..self.input[axis]).map(|i| (0..self.kernel[axis]).filter_map(|k| hit(i, k)).collect()).collect()
+    /// Weights that a number of the output is computed with.
+    fn taps(&self) -> usize {
+        self.group_in() * self.window_len()
     }
 }
 
 /// `y[f] = w ⋆ x[f] + b` for each frame: `x` `[F, C_in, H, W]`, `w` `[C_out, C_in/groups, kh, kw]`, `b` `[C_out]` or empty.
 pub fn forward<S: Scalar>(shape: &ConvShape, x: &[S], w: &[S], b: &[S]) -> Vec<S> {
-    let packed = pack(shape, w);
+    let run: &(dyn Fn(&[S], &mut [S]) + Sync) = if is_sparse(x) {
+        let (links, kernels) = (Links::of_inputs(shape), by_input_channel(shape, w));
+        &move |x, rows| events::scatter(&links, x, &kernels, rows)
+    } else {
+        let (links, kernels) = (Links::of_outputs(shape), taps_first(shape, w));
+        &move |x, rows| dense::forward(shape, &links, x, &kernels, rows)
+    };
     let mut y = vec![S::ZERO; x.len() / shape.in_len() * shape.out_len()];
-    par::for_row_chunks(&mut y, shape.out_len(), FRAMES, |first, y| {
-        let n_frames = y.len() / shape.out_len();
-        let x = &x[first * shape.in_len()..(first + n_frames) * shape.in_len()];
-        let mut rows = vec![S::ZERO; y.len()];
+    par::for_row_chunks(&mut y, shape.out_len(), BLOCK, |first, y| {
+        let mut rows = Aligned::zeros(y.len());
         if !b.is_empty() {
             rows.chunks_mut(shape.c_out).for_each(|row| row.copy_from_slice(b));
         }
-        match Events::of_sparse(shape, x) {
-            Some(events) => scatter(shape, &events, &packed, &mut rows),
-            None => dense_forward(shape, x, &packed, &mut rows),
-        }
-        transpose_frames(&rows, shape.positions(), shape.c_out, y);
+        run(frames(x, shape.in_len(), first, y.len() / shape.out_len()), &mut rows);
+        transpose(&rows, shape.positions(), shape.c_out, y);
     });
     y
 }
 
 /// Gradient of the weights, given the inputs and the gradient of the output.
 pub fn weight_grad<S: Scalar>(shape: &ConvShape, x: &[S], gy: &[S]) -> Vec<S> {
-    let n_frames = x.len() / shape.in_len();
-    let parts = par::map_chunks(n_frames, FRAMES, |frames| {
-        let x = &x[frames.start * shape.in_len()..frames.end * shape.in_len()];
-        let rows = channels_last(shape, &gy[frames.start * shape.out_len()..frames.end * shape.out_len()]);
-        let mut grad = vec![S::ZERO; shape.groups * shape.taps() * shape.group_out()];
-        match Events::of_sparse(shape, x) {
-            Some(events) => gather(shape, &events, &rows, &mut grad),
-            None => dense_weight_grad(shape, x, &rows, &mut grad),
+    let sparse = is_sparse(x);
+    let links = if sparse { Links::of_inputs(shape) } else { Links::of_outputs(shape) };
+    let parts = par::map_chunks(x.len() / shape.in_len(), FRAMES, |range| {
+        let mut grad = Aligned::zeros(shape.c_out * shape.taps());
+        for first in range.clone().step_by(BLOCK) {
+            let n_frames = BLOCK.min(range.end - first);
+            let x = frames(x, shape.in_len(), first, n_frames);
+            let rows =
+                transposed(frames(gy, shape.out_len(), first, n_frames), shape.c_out, shape.positions());
+            if sparse {
+                events::gather(&links, x, &rows, &mut grad);
+            } else {
+                dense::weight_grad(shape, &links, x, &rows, &mut grad);
+            }
         }
         grad
     });
-    let mut sum = vec![S::ZERO; shape.groups * shape.taps() * shape.group_out()];
-    for part in &parts {
-        sum.iter_mut().zip(part).for_each(|(s, &p)| *s += p);
+    let sum = sum_of(parts, shape.c_out * shape.taps());
+    let mut gw = vec![S::ZERO; sum.len()];
+    if sparse {
+        let rows = reordered(&sum, shape.group_out(), &links::slots(shape));
+        transpose(&rows, shape.taps(), shape.group_out(), &mut gw);
+    } else {
+        transpose(&sum, shape.window_len(), shape.group_in(), &mut gw);
     }
-    unpack(shape, &sum)
+    gw
 }
 
 /// Gradient of the inputs, given the weights and the gradient of the output.
 pub fn input_grad<S: Scalar>(shape: &ConvShape, w: &[S], gy: &[S]) -> Vec<S> {
-    let packed = pack(shape, w);
+    let (sparse, links, kernels) = (is_sparse(gy), Links::of_outputs(shape), taps_first(shape, w));
     let mut gx = vec![S::ZERO; gy.len() / shape.out_len() * shape.in_len()];
-    par::for_row_chunks(&mut gx, shape.in_len(), FRAMES, |first, gx| {
-        let n_frames = gx.len() / shape.in_len();
-        let gy = &gy[first * shape.out_len()..(first + n_frames) * shape.out_len()];
-        let rows = channels_last(shape, gy);
-        dense_input_grad(shape, &packed, &rows, gx);
+    par::for_row_chunks(&mut gx, shape.in_len(), BLOCK, |first, gx| {
+        let gy = frames(gy, shape.out_len(), first, gx.len() / shape.in_len());
+        let mut rows = Aligned::zeros(gx.len());
+        if sparse {
+            events::scatter(&links, gy, &kernels, &mut rows);
+        } else {
+            dense::input_grad(shape, &links, gy, &kernels, &mut rows);
+        }
+        transpose(&rows, shape.input[0] * shape.input[1], shape.c_in, gx);
     });
     gx
 }
 
 /// Products of nonzero inputs with weights, and products of a dense engine.
 pub fn synops<S: Scalar>(shape: &ConvShape, x: &[S]) -> (u64, u64) {
-    let [rows, cols] = [shape.reach(0), shape.reach(1)];
-    let [h, w] = shape.input;
-    let fan_out: Vec<usize> =
-        (0..h * w).map(|i| rows[i / w].len() * cols[i % w].len() * shape.group_out()).collect();
-    let plane = h * w;
+    let links = Links::of_inputs(shape);
+    let plane = shape.input[0] * shape.input[1];
+    let fan_out: Vec<u64> = (0..plane).map(|i| links.of(i).iter().map(|l| l.len as u64).sum()).collect();
     let effective = x
         .chunks(plane)
-        .map(|p| p.iter().zip(&fan_out).filter(|(v, _)| !v.is_zero()).map(|(_, &n)| n as u64).sum::<u64>());
-    let dense = (x.len() / plane) as u64 * fan_out.iter().map(|&n| n as u64).sum::<u64>();
+        .map(|p| p.iter().zip(&fan_out).filter(|(v, _)| !v.is_zero()).map(|(_, &n)| n).sum::<u64>());
+    let dense = (x.len() / plane) as u64 * fan_out.iter().sum::<u64>();
     (effective.sum(), dense)
 }
 
-/// The nonzero inputs of some frames, ordered by frame, channel, row and column.
-struct Events<S> {
-    /// For each frame and channel, where its events begin; one more entry at the end.
-    starts: Vec<usize>,
-    /// Row and column.
-    sites: Vec<[usize; 2]>,
-    values: Vec<S>,
+fn frames<S>(x: &[S], len: usize, first: usize, n: usize) -> &[S] {
+    &x[first * len..(first + n) * len]
 }
 
-impl<S: Scalar> Events<S> {
-    /// The events of `x`, unless there are so many that a dense product is faster.
-    fn of_sparse(shape: &ConvShape, x: &[S]) -> Option<Self> {
-        #[allow(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a threshold"
-        )]
-        let limit = (x.len() as f64 * DENSE_ABOVE) as usize;
-        if count_nonzero(x) > limit {
-            return None;
-        }
-        let [h, w] = shape.input;
-        let mut events = Self { starts: vec![0], sites: Vec::new(), values: Vec::new() };
-        for plane in x.chunks(h * w) {
-            for (i, &v) in plane.iter().enumerate().filter(|(_, v)| !v.is_zero()) {
-                events.sites.push([i / w, i % w]);
-                events.values.push(v);
-            }
-            events.starts.push(events.sites.len());
-        }
-        Some(events)
-    }
-
-    /// The events of a frame's channel.
-    fn of(&self, frame: usize, channel: usize, n_channels: usize) -> impl Iterator<Item = ([usize; 2], S)> {
-        let plane = frame * n_channels + channel;
-        let range = self.starts[plane]..self.starts[plane + 1];
-        self.sites[range.clone()].iter().copied().zip(self.values[range].iter().copied())
-    }
+#[allow(clippy::cast_precision_loss, reason = "a share against a threshold")]
+fn is_sparse<S: Scalar>(x: &[S]) -> bool {
+    count_nonzero(x) as f64 <= x.len() as f64 * DENSE_ABOVE
 }
 
 vectorized! {
@@ -210,215 +189,59 @@ vectorized! {
     }
 }
 
+fn sum_of<S: Scalar>(parts: Vec<Aligned<S>>, len: usize) -> Aligned<S> {
+    let add = |mut sum: Aligned<S>, part: Aligned<S>| {
+        sum.iter_mut().zip(part.iter()).for_each(|(s, &p)| *s += p);
+        sum
+    };
+    parts.into_iter().reduce(add).unwrap_or_else(|| Aligned::zeros(len))
+}
+
+/// Weights as `[C_out][kh · kw][C_in/groups]`, the kernels of [`Links::of_outputs`].
+fn taps_first<S: Scalar>(shape: &ConvShape, w: &[S]) -> Aligned<S> {
+    transposed(w, shape.group_in(), shape.window_len())
+}
+
+/// Weights as `[C_in][kh · kw in the order of the links][C_out/groups]`, the kernels of [`Links::of_inputs`].
+fn by_input_channel<S: Scalar>(shape: &ConvShape, w: &[S]) -> Aligned<S> {
+    let rows = transposed(w, shape.group_out(), shape.taps());
+    reordered(&rows, shape.group_out(), &links::tap_order(shape))
+}
+
+/// In each kernel `[kh · kw][n]` puts row `order[i]` at `i`.
+fn reordered<S: Scalar>(kernels: &[S], n: usize, order: &[usize]) -> Aligned<S> {
+    let mut to = Aligned::zeros(kernels.len());
+    for (to, from) in to.chunks_mut(order.len() * n).zip(kernels.chunks(order.len() * n)) {
+        for (to, &i) in to.chunks_mut(n).zip(order) {
+            to.copy_from_slice(&from[i * n..(i + 1) * n]);
+        }
+    }
+    to
+}
+
+fn transposed<S: Scalar>(from: &[S], rows: usize, cols: usize) -> Aligned<S> {
+    let mut to = Aligned::zeros(from.len());
+    transpose(from, rows, cols, &mut to);
+    to
+}
+
 vectorized! {
-    /// Adds to each output position in reach of an event its value times a row of weights.
-    fn scatter[S: Scalar](shape: &ConvShape, events: &Events<S>, packed: &[S], rows: &mut [S]) {
-        let [ys, xs] = [shape.reach(0), shape.reach(1)];
-        let ([kh, kw], [_, out_w]) = (shape.kernel, shape.output());
-        let (n, per_frame) = (shape.group_out(), shape.out_len());
-        for channel in 0..shape.c_in {
-            let (group, tap0) = (channel / shape.group_in(), channel * kh * kw);
-            for (frame, rows) in rows.chunks_mut(per_frame).enumerate() {
-                for ([y, x], value) in events.of(frame, channel, shape.c_in) {
-                    for &(ky, oy) in &ys[y] {
-                        for &(kx, ox) in &xs[x] {
-                            let w = (tap0 + ky * kw + kx) * n;
-                            let o = (oy * out_w + ox) * shape.c_out + group * n;
-                            axpy(value, &packed[w..w + n], &mut rows[o..o + n]);
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-vectorized! {
-    /// Adds to each row of the weight gradient in reach of an event its value times the output gradient there.
-    fn gather[S: Scalar](shape: &ConvShape, events: &Events<S>, rows: &[S], grad: &mut [S]) {
-        let [ys, xs] = [shape.reach(0), shape.reach(1)];
-        let ([kh, kw], [_, out_w]) = (shape.kernel, shape.output());
-        let (n, per_frame) = (shape.group_out(), shape.out_len());
-        for channel in 0..shape.c_in {
-            let (group, tap0) = (channel / shape.group_in(), channel * kh * kw);
-            for (frame, rows) in rows.chunks(per_frame).enumerate() {
-                for ([y, x], value) in events.of(frame, channel, shape.c_in) {
-                    for &(ky, oy) in &ys[y] {
-                        for &(kx, ox) in &xs[x] {
-                            let w = (tap0 + ky * kw + kx) * n;
-                            let o = (oy * out_w + ox) * shape.c_out + group * n;
-                            axpy(value, &rows[o..o + n], &mut grad[w..w + n]);
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn axpy<S: Scalar>(a: S, x: &[S], y: &mut [S]) {
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y += a * x;
-    }
-}
-
-/// Frames whose im2row rows fit the buffer together.
-fn frames_per_product(shape: &ConvShape) -> usize {
-    (ROW_BUFFER / (shape.positions() * shape.taps()).max(1)).max(1)
-}
-
-fn dense_forward<S: Scalar>(shape: &ConvShape, x: &[S], packed: &[S], rows: &mut [S]) {
-    let (step, n) = (frames_per_product(shape), shape.group_out());
-    let group_weights = shape.taps() * n;
-    for (x, rows) in x.chunks(step * shape.in_len()).zip(rows.chunks_mut(step * shape.out_len())) {
-        for group in 0..shape.groups {
-            let patches = im2row(shape, x, group);
-            let m = rows.len() / shape.c_out;
-            let gemm = Gemm { m, k: shape.taps(), n, into: Into::Overwrite };
-            let weights = &packed[group * group_weights..(group + 1) * group_weights];
-            let mut part = vec![S::ZERO; m * n];
-            S::gemm(gemm, GemmOperand::Rows(&patches), GemmOperand::Rows(weights), &mut part);
-            add_columns(&part, n, rows, shape.c_out, group * n);
-        }
-    }
-}
-
-fn dense_weight_grad<S: Scalar>(shape: &ConvShape, x: &[S], rows: &[S], grad: &mut [S]) {
-    let (step, n) = (frames_per_product(shape), shape.group_out());
-    for (x, rows) in x.chunks(step * shape.in_len()).zip(rows.chunks(step * shape.out_len())) {
-        for (group, grad) in grad.chunks_mut(shape.taps() * n).enumerate() {
-            let patches = im2row(shape, x, group);
-            let columns = take_columns(rows, shape.c_out, group * n, n);
-            let gemm = Gemm { m: shape.taps(), k: columns.len() / n, n, into: Into::Add };
-            S::gemm(gemm, GemmOperand::Transposed(&patches), GemmOperand::Rows(&columns), grad);
-        }
-    }
-}
-
-/// Only positions with a nonzero output gradient are multiplied.
-fn dense_input_grad<S: Scalar>(shape: &ConvShape, packed: &[S], rows: &[S], gx: &mut [S]) {
-    let (step, n) = (frames_per_product(shape), shape.group_out());
-    let group_weights = shape.taps() * n;
-    for (rows, gx) in rows.chunks(step * shape.out_len()).zip(gx.chunks_mut(step * shape.in_len())) {
-        for group in 0..shape.groups {
-            let (active, columns) = active_rows(rows, shape.c_out, group * n, n);
-            let gemm = Gemm { m: active.len(), k: n, n: shape.taps(), into: Into::Overwrite };
-            let weights = &packed[group * group_weights..(group + 1) * group_weights];
-            let mut patches = vec![S::ZERO; active.len() * shape.taps()];
-            S::gemm(gemm, GemmOperand::Rows(&columns), GemmOperand::Transposed(weights), &mut patches);
-            row2im(shape, &active, &patches, group, gx);
-        }
-    }
-}
-
-/// Each output position's receptive field in the channels of a group as one row, `[F · positions, taps]`.
-fn im2row<S: Scalar>(shape: &ConvShape, x: &[S], group: usize) -> Vec<S> {
-    let n_frames = x.len() / shape.in_len();
-    let mut rows = vec![S::ZERO; n_frames * shape.positions() * shape.taps()];
-    for (position, row) in rows.chunks_mut(shape.taps()).enumerate() {
-        let frame = position / shape.positions();
-        let x = &x[frame * shape.in_len()..(frame + 1) * shape.in_len()];
-        for_each_tap(shape, position % shape.positions(), group, |tap, run, at| {
-            for i in 0..run {
-                row[tap + i] = x[at + i * shape.dilation[1]];
-            }
-        });
-    }
-    rows
-}
-
-/// Adds rows of receptive fields back onto the frames they came from.
-fn row2im<S: Scalar>(shape: &ConvShape, active: &[usize], rows: &[S], group: usize, gx: &mut [S]) {
-    for (&position, row) in active.iter().zip(rows.chunks(shape.taps())) {
-        let frame = position / shape.positions();
-        let gx = &mut gx[frame * shape.in_len()..(frame + 1) * shape.in_len()];
-        for_each_tap(shape, position % shape.positions(), group, |tap, run, at| {
-            for i in 0..run {
-                gx[at + i * shape.dilation[1]] += row[tap + i];
-            }
-        });
-    }
-}
-
-/// Calls `f(first tap, number of taps, index of the first input)` for each kernel row of a window, without its padding.
-#[inline(always)]
-fn for_each_tap(shape: &ConvShape, position: usize, group: usize, mut f: impl FnMut(usize, usize, usize)) {
-    let ([h, w], [kh, kw], [dy, dx]) = (shape.input, shape.kernel, shape.dilation);
-    let out_w = shape.output()[1];
-    let [y0, x0] = [position / out_w * shape.stride[0], position % out_w * shape.stride[1]];
-    // Taps of a kernel row whose column lies inside the frame.
-    let first = shape.padding[1].saturating_sub(x0).div_ceil(dx).min(kw);
-    let last = (w + shape.padding[1]).saturating_sub(x0).div_ceil(dx).min(kw);
-    for c in 0..shape.group_in() {
-        let plane = (group * shape.group_in() + c) * h * w;
-        for ky in 0..kh {
-            let y = y0 + ky * dy;
-            if y < shape.padding[0] || y >= h + shape.padding[0] || first >= last {
-                continue;
-            }
-            let at = plane + (y - shape.padding[0]) * w + (x0 + first * dx - shape.padding[1]);
-            f((c * kh + ky) * kw + first, last - first, at);
-        }
-    }
-}
-
-/// `[C_out, C_in/groups · kh · kw]` as `[groups][taps][C_out/groups]`.
-fn pack<S: Scalar>(shape: &ConvShape, w: &[S]) -> Vec<S> {
-    let mut packed = vec![S::ZERO; w.len()];
-    transpose_frames(w, shape.group_out(), shape.taps(), &mut packed);
-    packed
-}
-
-fn unpack<S: Scalar>(shape: &ConvShape, packed: &[S]) -> Vec<S> {
-    let mut w = vec![S::ZERO; packed.len()];
-    transpose_frames(packed, shape.taps(), shape.group_out(), &mut w);
-    w
-}
-
-fn channels_last<S: Scalar>(shape: &ConvShape, y: &[S]) -> Vec<S> {
-    let mut rows = vec![S::ZERO; y.len()];
-    transpose_frames(y, shape.c_out, shape.positions(), &mut rows);
-    rows
-}
-
-/// Transposes each consecutive `rows × cols` matrix.
-fn transpose_frames<S: Scalar>(from: &[S], rows: usize, cols: usize, to: &mut [S]) {
-    const TILE: usize = 16;
-    for (from, to) in from.chunks(rows * cols).zip(to.chunks_mut(rows * cols)) {
-        for r0 in (0..rows).step_by(TILE) {
+    /// Transposes each consecutive `rows × cols` matrix.
+    fn transpose[S: Scalar](from: &[S], rows: usize, cols: usize, to: &mut [S]) {
+        const TILE: usize = 16;
+        for (from, to) in from.chunks(rows * cols).zip(to.chunks_mut(rows * cols)) {
             for c0 in (0..cols).step_by(TILE) {
-                for r in r0..(r0 + TILE).min(rows) {
-                    for c in c0..(c0 + TILE).min(cols) {
-                        to[c * rows + r] = from[r * cols + c];
+                let c1 = (c0 + TILE).min(cols);
+                for r0 in (0..rows).step_by(TILE) {
+                    let r1 = (r0 + TILE).min(rows);
+                    for c in c0..c1 {
+                        let column = from[r0 * cols + c..].iter().step_by(cols);
+                        to[c * rows + r0..c * rows + r1].iter_mut().zip(column).for_each(|(to, &from)| *to = from);
                     }
                 }
             }
         }
     }
-}
-
-fn add_columns<S: Scalar>(part: &[S], n: usize, rows: &mut [S], width: usize, first: usize) {
-    for (part, row) in part.chunks(n).zip(rows.chunks_mut(width)) {
-        row[first..first + n].iter_mut().zip(part).for_each(|(r, &p)| *r += p);
-    }
-}
-
-fn take_columns<S: Scalar>(rows: &[S], width: usize, first: usize, n: usize) -> Vec<S> {
-    rows.chunks(width).flat_map(|row| row[first..first + n].iter().copied()).collect()
-}
-
-/// Numbers and columns of the rows that are not all zero.
-fn active_rows<S: Scalar>(rows: &[S], width: usize, first: usize, n: usize) -> (Vec<usize>, Vec<S>) {
-    let (mut active, mut columns) = (Vec::new(), Vec::new());
-    for (i, row) in rows.chunks(width).enumerate() {
-        let part = &row[first..first + n];
-        if part.iter().any(|v| !v.is_zero()) {
-            active.push(i);
-            columns.extend_from_slice(part);
-        }
-    }
-    (active, columns)
 }
 
 #[cfg(test)]

@@ -59,42 +59,55 @@ fn close(got: &[f64], want: &[f64]) -> bool {
     got.len() == want.len() && got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-12 * (1.0 + w.abs()))
 }
 
+fn equals_the_definition(shape: &ConvShape, n_frames: usize, density: f64, seed: u64) -> bool {
+    let x = numbers(n_frames * shape.in_len(), seed, density);
+    let w = numbers(shape.c_out * shape.taps(), seed ^ 1, 1.0);
+    let b = numbers(shape.c_out, seed ^ 2, 1.0);
+    let gy = numbers(n_frames * shape.out_len(), seed ^ 3, 1.0 - density);
+    let mut y: Vec<f64> = (0..gy.len()).map(|i| b[i / shape.positions() % shape.c_out]).collect();
+    let (mut gw, mut gx) = (vec![0.0; w.len()], vec![0.0; x.len()]);
+    let mut ops = (0, 0);
+    naive(shape, &x, &w, |o, xi, wi, xv, wv| {
+        y[o] += xv * wv;
+        gw[wi] += gy[o] * xv;
+        gx[xi] += gy[o] * wv;
+        ops.0 += u64::from(xv != 0.0);
+        ops.1 += 1;
+    });
+    close(&forward(shape, &x, &w, &b), &y)
+        && close(&weight_grad(shape, &x, &gy), &gw)
+        && close(&input_grad(shape, &w, &gy), &gx)
+        && synops(shape, &x) == ops
+}
+
 proptest! {
     #[test]
-    fn both_paths_equal_the_definition(shape in shapes(), density in prop::sample::select(vec![0.1, 0.9]), seed: u64) {
-        let n_frames = 3;
-        let x = numbers(n_frames * shape.in_len(), seed, density);
-        let w = numbers(shape.c_out * shape.taps(), seed ^ 1, 1.0);
-        let gy = numbers(n_frames * shape.out_len(), seed ^ 2, 0.5);
-        let mut y = vec![0.0; gy.len()];
-        let (mut gw, mut gx) = (vec![0.0; w.len()], vec![0.0; x.len()]);
-        let mut ops = (0, 0);
-        naive(&shape, &x, &w, |o, xi, wi, xv, wv| {
-            y[o] += xv * wv;
-            gw[wi] += gy[o] * xv;
-            gx[xi] += gy[o] * wv;
-            ops.0 += u64::from(xv != 0.0);
-            ops.1 += 1;
-        });
-        prop_assert!(close(&forward(&shape, &x, &w, &[]), &y));
-        prop_assert!(close(&weight_grad(&shape, &x, &gy), &gw));
-        prop_assert!(close(&input_grad(&shape, &w, &gy), &gx));
-        prop_assert_eq!(synops(&shape, &x), ops);
+    fn both_paths_equal_the_definition(
+        shape in shapes(), n_frames in 0usize..4, density in prop::sample::select(vec![0.1, 0.9]), seed: u64,
+    ) {
+        prop_assert!(equals_the_definition(&shape, n_frames, density, seed));
     }
 }
 
 #[test]
-fn sparse_inputs_take_the_event_path_and_dense_ones_do_not() {
+fn frames_of_all_blocks_and_tasks_count() {
     let shape = ConvShape {
-        c_in: 1,
-        input: [4, 4],
-        c_out: 1,
-        kernel: [3, 3],
-        stride: [1, 1],
-        padding: [1, 1],
+        c_in: 2,
+        input: [5, 4],
+        c_out: 3,
+        kernel: [3, 2],
+        stride: [2, 1],
+        padding: [1, 0],
         dilation: [1, 1],
         groups: 1,
     };
-    assert!(Events::of_sparse(&shape, &numbers(16, 5, 0.1)).is_some());
-    assert!(Events::of_sparse(&shape, &numbers(16, 5, 1.0)).is_none());
+    for density in [0.1, 0.9] {
+        assert!(equals_the_definition(&shape, FRAMES + BLOCK + 3, density, 7));
+    }
+}
+
+#[test]
+fn few_nonzero_numbers_are_sparse_and_many_are_not() {
+    assert!(is_sparse(&numbers(64, 5, 0.1)));
+    assert!(!is_sparse(&numbers(64, 5, 0.6)));
 }
