@@ -147,6 +147,14 @@ pub enum FitError {
         /// Number of its labels.
         labels: usize,
     },
+    /// A label that the network has no output for.
+    #[error("label {label}, but the network tells {n_classes} classes apart")]
+    Label {
+        /// The label.
+        label: usize,
+        /// Number of classes.
+        n_classes: usize,
+    },
     /// The data source failed.
     #[error("data: {0}")]
     Data(#[source] DataError),
@@ -257,7 +265,7 @@ fn learn<M: Module + Sync>(
     let size = if net.needs_whole_batch() { n } else { config.micro_batch.clamp(1, n) };
     let seed = sub_seed(config.seed, &format!("dropout/{}/{index}", progress.epoch));
     let shared: &M = net;
-    let parts: Vec<Part> = (0..n.div_ceil(size))
+    let parts: Result<Vec<Part>, FitError> = (0..n.div_ceil(size))
         .into_par_iter()
         .map(|i| {
             let pass = Pass::training(sub_seed(seed, &i.to_string()));
@@ -266,7 +274,7 @@ fn learn<M: Module + Sync>(
         .collect();
     let mut totals = Totals { n, ..Totals::default() };
     let mut grads = Grads::new();
-    for part in parts {
+    for part in parts? {
         totals.loss += part.loss;
         totals.correct += part.correct;
         grads.add_all(part.grads);
@@ -294,17 +302,32 @@ fn check_finite<M: Module>(net: &M, epoch: u64, batch: u64) -> Result<(), FitErr
     first.map_or(Ok(()), |name| Err(FitError::NonFinite { epoch, batch, name }))
 }
 
-fn run_part<M: Module>(net: &M, batch: &Batch, loss: &Loss, normalizer: usize, pass: &Pass) -> Part {
+fn run_part<M: Module>(
+    net: &M,
+    batch: &Batch,
+    loss: &Loss,
+    normalizer: usize,
+    pass: &Pass,
+) -> Result<Part, FitError> {
     let mut tape = Tape::<f32>::new();
     let x = tape.input(&batch.x);
     let y = net.forward(&mut tape, &x, pass);
+    check_labels(loss, tape.value(y), &batch.labels)?;
     let value = tape.apply(loss.op(&batch.labels, normalizer), &[&y]);
     let predicted = loss::predict(tape.value(y), loss);
-    Part {
+    Ok(Part {
         loss: f64::from(tape.value(value).item()),
         correct: hits(&predicted, &batch.labels),
         statistics: tape.recorded().map(|(name, t)| (name.to_owned(), t.clone())).collect(),
         grads: tape.backward(value),
+    })
+}
+
+fn check_labels(loss: &Loss, outputs: &Tensor<f32>, labels: &[usize]) -> Result<(), FitError> {
+    let n_classes = loss.n_classes(outputs.shape().last().copied().unwrap_or(0));
+    match labels.iter().find(|&&label| label >= n_classes) {
+        Some(&label) => Err(FitError::Label { label, n_classes }),
+        None => Ok(()),
     }
 }
 
@@ -380,11 +403,11 @@ pub fn evaluate<M: Module + Sync>(
         let batch = batch.map_err(FitError::Data)?;
         check(&batch)?;
         let n = batch.labels.len();
-        let parts: Vec<Evaluation> = (0..n.div_ceil(EVALUATION_CHUNK))
+        let parts: Result<Vec<Evaluation>, FitError> = (0..n.div_ceil(EVALUATION_CHUNK))
             .into_par_iter()
             .map(|i| evaluate_part(net, &slice(&batch, i * EVALUATION_CHUNK, EVALUATION_CHUNK), loss))
             .collect();
-        for part in parts {
+        for part in parts? {
             all.loss += part.loss;
             all.n += part.n;
             all.hits.extend(part.hits);
@@ -398,12 +421,13 @@ pub fn evaluate<M: Module + Sync>(
 }
 
 /// The loss of the result is the sum over the samples.
-fn evaluate_part<M: Module>(net: &M, batch: &Batch, loss: &Loss) -> Evaluation {
+fn evaluate_part<M: Module>(net: &M, batch: &Batch, loss: &Loss) -> Result<Evaluation, FitError> {
     let mut meter = Meter::new();
     let x = meter.input(&batch.x);
     let y = net.forward(&mut meter, &x, &Pass::inference());
+    check_labels(loss, &y, &batch.labels)?;
     let value = meter.apply(loss.op(&batch.labels, 1), &[&y]);
     let hits = loss::predict(&y, loss).iter().zip(&batch.labels).map(|(p, l)| p == l).collect();
     let activity = meter.activity;
-    Evaluation { accuracy: 0.0, loss: f64::from(value.item()), n: batch.labels.len(), hits, activity }
+    Ok(Evaluation { accuracy: 0.0, loss: f64::from(value.item()), n: batch.labels.len(), hits, activity })
 }

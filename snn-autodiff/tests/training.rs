@@ -230,6 +230,17 @@ fn a_batch_that_is_none_is_refused() {
 }
 
 #[test]
+fn a_label_without_an_output_is_refused() {
+    let good = Patterns { features: vec![12] }.batch(1);
+    let mut labels = good.labels.clone();
+    labels[3] = 99;
+    let data = Fixed(vec![Batch { labels, ..good }]);
+    for error in [fit_once(&data, &config(1), None), evaluate(&dense(7), &data, &LOSS).map(|_| ())] {
+        assert!(matches!(error, Err(FitError::Label { label: 99, .. })), "{error:?}");
+    }
+}
+
+#[test]
 fn a_failing_source_is_passed_on() {
     struct Broken;
     impl BatchSource for Broken {

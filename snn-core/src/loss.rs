@@ -66,6 +66,15 @@ impl Loss {
         Box::new(LossOp { loss: *self, labels: labels.to_vec(), normalizer: normalizer as f64 })
     }
 
+    /// Number of classes that outputs of `n_outputs` units tell apart: labels must be below it.
+    #[must_use]
+    pub fn n_classes(&self, n_outputs: usize) -> usize {
+        match *self {
+            Self::SmoothL1 { n_classes, .. } => n_classes,
+            _ => n_outputs,
+        }
+    }
+
     fn rule(&self, n_steps: usize) -> Rule {
         let per_step = 1.0 / n_steps as f64;
         let summed = Time::Summed { scale: 1.0 };
