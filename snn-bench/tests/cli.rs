@@ -1,5 +1,7 @@
 //! The program from outside: a whole job on a tiny data set, and what it says to bad input.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
+
 use assert_cmd::Command;
 use serde_json::Value;
 use std::fs;
@@ -221,7 +223,7 @@ fn wrong_settings_are_named() {
     let dry = |change: &'static str| ["train", "--dry-run", "--set", change];
     refused(&dry("train.epoch=3"), &["--set", "unknown field `epoch`"]);
     refused(&dry("data.n_steps=0"), &["data.n_steps is 0"]);
-    refused(&dry("net.layers=12C5-XYZ"), &["XYZ", "item 2"]);
+    refused(&dry("net.layers=12C5-XYZ"), &["net.layers", "XYZ", "item 2"]);
     refused(&dry("net.layers=12C50-10"), &["conv1"]);
     refused(&["--threads", "0", "data", "stats", "--glyphs"], &["--threads"]);
     refused(&["trace", text(&fixture().join("run")), "--probes", "1"], &["--probes"]);
@@ -282,12 +284,15 @@ fn parameters_of_another_network_are_refused_and_kept() {
     fs::copy(other.join("checkpoint.npz"), &checkpoint).unwrap();
     fs::remove_file(run.join("model.npz")).unwrap();
     let before = fs::read(&checkpoint).unwrap();
-    refused(&["train", "-o", text(&run)], &["checkpoint.npz", "conv1", "[4]", "[3]"]);
+    refused(
+        &["train", "-o", text(&run)],
+        &["checkpoint.npz", "conv1.weight", "[4, 2, 5, 5]", "[3, 2, 5, 5]"],
+    );
     assert!(fs::read(&checkpoint).unwrap() == before && !run.join("model.npz").exists());
     refused(&["eval", text(&run)], &["model.npz"]);
 
     fs::copy(other.join("model.npz"), run.join("model.npz")).unwrap();
-    refused(&["eval", text(&run)], &["model.npz", "conv1", "[4]", "[3]"]);
+    refused(&["eval", text(&run)], &["model.npz", "conv1.weight", "[4, 2, 5, 5]", "[3, 2, 5, 5]"]);
     let model = fs::read(other.join("model.npz")).unwrap();
     fs::write(run.join("model.npz"), &model[..model.len() / 2]).unwrap();
     refused(&["eval", text(&run.join("model.npz"))], &["model.npz"]);

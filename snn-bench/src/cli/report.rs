@@ -21,6 +21,7 @@ use snn_bench::report::{
 use snn_bench::table::{Column, bytes, percent, thousands};
 use snn_bench::training::EpochRecord;
 use snn_core::layer::Sequential;
+use snn_core::metrics::SpikeCount;
 use snn_data::{Dataset, Preloaded};
 use snn_quant::{PlanError, QuantPlan};
 use std::path::PathBuf;
@@ -129,7 +130,7 @@ impl Facts {
     fn firing_rates(&self) -> FiringRates {
         let layers: Vec<String> = self.loaded.net.float().neurons().map(|layer| layer.name.clone()).collect();
         let counts = &self.evaluation.activity.spikes;
-        let rate = |name: &String| counts.get(name).map_or(0.0, |count| count.rate());
+        let rate = |name: &String| counts.get(name).map_or(0.0, SpikeCount::rate);
         let rates = layers.iter().map(|name| Estimate::single(rate(name))).collect();
         let name = if self.loaded.net.plan().is_some() { "quantized" } else { "float" };
         let series = vec![RateSeries { name: name.to_owned(), rates }];

@@ -13,7 +13,7 @@ use snn_bench::interrupt;
 use snn_bench::run_dir::{RunDir, RunDirError, RunFile};
 use snn_bench::table::{Column, Table, bytes, thousands};
 use snn_bench::training::{self, EpochRecord, Training};
-use snn_core::layer::Sequential;
+use snn_core::layer::{Layer, Sequential};
 use snn_core::{Eager, Exec, Module, Pass, Tensor, io};
 use snn_data::Dataset;
 use std::path::{Path, PathBuf};
@@ -177,11 +177,11 @@ fn layer_rows(net: &Sequential) -> Vec<LayerRow> {
     let mut rows = Vec::new();
     for layer in net.layers() {
         x = layer.forward(&mut exec, &x, &Pass::inference());
-        let name = layer.name().unwrap_or("-").to_owned();
+        let name = layer.name().unwrap_or(if matches!(layer, Layer::Pool(_)) { "pool" } else { "flatten" });
         let mut n_params = 0;
         let prefix = format!("{name}.");
         net.visit_params(&mut |p| n_params += if p.name.starts_with(&prefix) { p.value.len() } else { 0 });
-        rows.push(LayerRow { name, shape: x.shape()[2..].to_vec(), n_params });
+        rows.push(LayerRow { name: name.to_owned(), shape: x.shape()[2..].to_vec(), n_params });
     }
     rows
 }
