@@ -12,6 +12,9 @@ use snn_data::transform::{Augment, ToFrames};
 use snn_data::{DataError, Dataset, Preloaded};
 use std::path::Path;
 
+/// How training recordings are varied: with few of them a network learns them by heart long before it generalizes.
+const AUGMENT: Augment = Augment { max_shift: 3, max_rotation_deg: 15.0, max_scaling: 0.15, max_drop: 0.3 };
+
 /// Recordings in memory, divided.
 #[derive(Debug)]
 pub struct Splits {
@@ -71,7 +74,7 @@ impl<'a> Frames<'a> {
     /// # Errors
     /// What [`Batches::new`] refuses.
     pub fn for_training(data: &'a dyn Dataset, config: &DataConfig, seed: u64) -> Result<Self, DataError> {
-        let augment = config.augment.then(Augment::default);
+        let augment = config.augment.then_some(AUGMENT);
         Self::new(data, BatchConfig { augment, order: Order::Shuffled, seed, ..batch_config(config) })
     }
 
