@@ -54,8 +54,8 @@ pub fn membrane(
     let grid = quantized.and_then(|(_, spec)| spec.format().ok()).map(snn_quant::FixedPoint::grid);
     let levels = grid.map(|grid| levels(grid).collect::<Vec<f64>>()).filter(|l| l.len() <= SHOWN_LEVELS);
     let rounded = |of: &Trajectory<f32>| {
-        let level = |u: f64| grid.map_or(u, |grid| f64::from(grid.fake_quant(u as f32)));
-        mem(of).into_iter().map(level).collect()
+        let level = |u: f32| f64::from(grid.map_or(u, |grid| grid.fake_quant(u)));
+        (0..size.steps).map(|t| level(of.states[0].as_slice()[size.at(t, busiest)])).collect()
     };
     Membrane {
         name: format!("{layer}, neuron {busiest}, one test recording"),

@@ -25,7 +25,7 @@ pub struct Config {
 pub struct DataConfig {
     /// A folder in the layout of N-MNIST; without one, the built-in simulated glyphs.
     pub path: Option<PathBuf>,
-    /// List of the recordings to learn from, relative to `path`; without one, all but the validation share.
+    /// List of the recordings to learn from, each relative to `path`; without one, all but the validation share.
     pub train_split: Option<PathBuf>,
     /// List of the recordings to test on; without one, the validation share.
     pub test_split: Option<PathBuf>,
@@ -184,7 +184,7 @@ impl Config {
 fn require(
     holds: bool,
     field: &'static str,
-    value: impl ToString,
+    value: impl std::fmt::Display + Copy,
     expected: &'static str,
 ) -> Result<(), ConfigError> {
     if holds { Ok(()) } else { Err(ConfigError::Value { field, value: value.to_string(), expected }) }

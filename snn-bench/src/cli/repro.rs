@@ -14,6 +14,7 @@ pub(super) enum Verb {
 pub(super) fn run(verb: &Verb, output: Output) -> anyhow::Result<()> {
     let Verb::Hessian(args) = verb;
     interrupt::listen()?;
-    hessian::run(&HessianArgs { json: output.json, ..args.clone() })?;
-    Ok(())
+    let done = hessian::run(args)?;
+    let text = format!("{}\nreport: {}", done.summary.table(), done.page.display());
+    output.print(text, &done.summary.to_json())
 }

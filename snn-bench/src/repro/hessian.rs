@@ -24,12 +24,22 @@ use crate::run_dir::RunDir;
 use anyhow::Context;
 use seed_run::SeedRun;
 use snn_data::Dataset;
+use std::path::PathBuf;
 
-/// Runs the reproduction, or what is missing of it; prints a table, writes the report, returns the summary.
+/// A finished reproduction.
+#[derive(Debug)]
+pub struct Reproduction {
+    /// Its numbers.
+    pub summary: Summary,
+    /// Its report page.
+    pub page: PathBuf,
+}
+
+/// Runs the reproduction, or what is missing of it, and writes the report.
 ///
 /// # Errors
 /// Data that cannot be read, a folder that holds another run, an interrupt, a full disk.
-pub fn run(args: &HessianArgs) -> anyhow::Result<Summary> {
+pub fn run(args: &HessianArgs) -> anyhow::Result<Reproduction> {
     let settings = Settings::new(args);
     let folder = args.folder();
     let dir = RunDir::create(&folder, &settings)?;
@@ -44,10 +54,5 @@ pub fn run(args: &HessianArgs) -> anyhow::Result<Summary> {
     }
     let summary = Summary::new(&settings, n_test, results);
     let page = crate::report::write(&report::page(&settings, &summary, args), &folder)?;
-    if args.json {
-        println!("{}", serde_json::to_string(&summary.to_json())?);
-    } else {
-        println!("{}\nreport: {}", summary.table(), page.display());
-    }
-    Ok(summary)
+    Ok(Reproduction { summary, page })
 }

@@ -19,9 +19,6 @@ pub struct HessianArgs {
     /// Folder of the run and its report.
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Print one JSON object instead of the table.
-    #[arg(skip)]
-    pub json: bool,
 }
 
 impl HessianArgs {
@@ -75,8 +72,8 @@ impl Settings {
         let base = if args.quick { Self::quick() } else { Self::full() };
         let n_seeds = args.seeds.unwrap_or(base.seeds.len() as u64).max(1);
         let data = match &args.data {
-            Some(path) => on_recordings(base.data, path),
-            None => base.data,
+            Some(path) => on_recordings(&base.data, path),
+            None => base.data.clone(),
         };
         Self { seeds: (1..=n_seeds).collect(), data, ..base }
     }
@@ -151,12 +148,12 @@ fn epochs(epochs: u64, learning_rate: f64) -> TrainConfig {
     TrainConfig { epochs, learning_rate, ..TrainConfig::default() }
 }
 
-fn on_recordings(base: DataConfig, path: &Path) -> DataConfig {
+fn on_recordings(base: &DataConfig, path: &Path) -> DataConfig {
     let list = |name: &str| Some(path.join("splits").join(name)).filter(|list| list.is_file());
     DataConfig {
         path: Some(path.to_owned()),
         train_split: list("dev_train.txt"),
         test_split: list("dev_val.txt"),
-        ..base
+        ..base.clone()
     }
 }
