@@ -44,15 +44,15 @@ pub fn run(args: &HessianArgs) -> anyhow::Result<Reproduction> {
     let folder = args.folder();
     let dir = RunDir::create(&folder, &settings)?;
     let mut results = Vec::new();
-    let mut n_test = 0;
+    let mut n_samples = [0, 0];
     for &seed in &settings.seeds {
         let splits = data::open(&settings.data, seed).context("opening the recordings")?;
-        n_test = splits.test.len();
+        n_samples = [splits.train.len(), splits.test.len()];
         let cells = dir.cells(&settings.for_one_seed())?;
         let run = SeedRun::new(&settings, seed, &splits, &cells, dir.path())?;
         results.push(run.measure().with_context(|| format!("seed {seed}"))?);
     }
-    let summary = Summary::new(&settings, n_test, results);
+    let summary = Summary::new(&settings, n_samples, results);
     let page = crate::report::write(&report::page(&settings, &summary, args), &folder)?;
     Ok(Reproduction { summary, page })
 }

@@ -16,6 +16,8 @@ pub(super) const MAIN_PLAN: &str = "mean-4";
 pub struct Summary {
     /// Where the recordings come from.
     pub data: String,
+    /// Training recordings of each seed.
+    pub n_train: usize,
     /// Test recordings of each seed.
     pub n_test: usize,
     /// One result for each seed.
@@ -63,13 +65,14 @@ pub struct LayerSummary {
 }
 
 impl Summary {
-    pub(super) fn new(settings: &Settings, n_test: usize, seeds: Vec<SeedResult>) -> Self {
+    pub(super) fn new(settings: &Settings, n_samples: [usize; 2], seeds: Vec<SeedResult>) -> Self {
         let data = match &settings.data.path {
             Some(path) => path.display().to_string(),
             None => "built-in simulated glyphs".to_owned(),
         };
         let (plans, layers) = (plan_summaries(&seeds), layer_summaries(&seeds));
-        Self { data, n_test, seeds, plans, layers }
+        let [n_train, n_test] = n_samples;
+        Self { data, n_train, n_test, seeds, plans, layers }
     }
 
     /// Accuracy of the float twin over seeds: mean and standard deviation.
