@@ -221,6 +221,7 @@ pub fn calibrate<M: Module + Clone>(
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "levels are compared exactly")]
 mod tests {
     use super::*;
     use crate::uniform::{Granularity, UniformSpec};

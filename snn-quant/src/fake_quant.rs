@@ -104,6 +104,7 @@ fn to_f32<S: Scalar>(x: &Tensor<S>) -> Vec<f32> {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "levels are compared exactly")]
 mod tests {
     use super::*;
     use crate::{BitWidth, FixedPointSpec};

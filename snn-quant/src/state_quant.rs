@@ -90,6 +90,7 @@ fn real<R: Real>(v: f32) -> R {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "levels are compared exactly")]
 mod tests {
     use super::*;
     use crate::{BitWidth, FixedPointSpec};
