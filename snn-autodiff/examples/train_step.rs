@@ -1,6 +1,8 @@
 //! Times one training step of the tutorial network: 2x34x34 spikes at 3 %, 12C5-P2-LIF-32C5-P2-LIF-10-LIF, T = 25,
 //! batch 128, on as many threads as `RAYON_NUM_THREADS` says. Run with `--release`.
 
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
 use snn_autodiff::fit::{DataError, Event, Progress};
 use snn_autodiff::optim::Adam;
 use snn_autodiff::{Batch, BatchSource, FitConfig, fit};
@@ -34,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, gain) in [("conv1.weight", 3.3), ("conv2.weight", 2.2), ("fc1.weight", 8.0)] {
         net.visit_params_mut(&mut |p| {
             if p.name == name {
-                p.value = p.value.map(|w| w * gain)
+                p.value = p.value.map(|w| w * gain);
             }
         });
     }
