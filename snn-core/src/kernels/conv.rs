@@ -1,6 +1,6 @@
 //! Two-dimensional convolution of frames, by events where a factor is sparse and by matrix products where it is not.
 //!
-//! Frames are `[C, H, W]`. Inside, the side that is summed into is channels last (`[positions, C]`), and [`Links`] tell
+//! Frames are `[C, H, W]`. Inside, the side that is summed into is channels last (`[positions, C]`), and `Links` tell
 //! which run of a kernel's numbers meets which run of such a frame. The event path adds a run of weights for each nonzero
 //! number, work proportional to events in contiguous vectors; the dense path copies the runs into one row a window.
 
