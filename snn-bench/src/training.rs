@@ -4,6 +4,7 @@
 //! epochs done, `history/<field>`. A training that goes on from one ends in the same bytes as one never interrupted.
 
 use crate::config::TrainConfig;
+use crate::report::EpochPoint;
 use crate::{interrupt, progress};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,18 @@ pub struct EpochRecord {
     pub val_accuracy: Option<f64>,
     /// Wall-clock seconds, validation included.
     pub seconds: f64,
+}
+
+impl From<&EpochRecord> for EpochPoint {
+    fn from(record: &EpochRecord) -> Self {
+        Self {
+            epoch: u32::try_from(record.epoch).unwrap_or(u32::MAX),
+            train_loss: record.loss,
+            train_accuracy: Some(record.train_accuracy),
+            val_loss: record.val_loss,
+            val_accuracy: record.val_accuracy,
+        }
+    }
 }
 
 /// Why a training ended early.

@@ -96,7 +96,7 @@ impl Facts {
 
     fn training(&self) -> anyhow::Result<Option<Training>> {
         let records: Vec<EpochRecord> = self.loaded.dir.metrics()?;
-        let epochs: Vec<EpochPoint> = records.iter().map(epoch_point).collect();
+        let epochs: Vec<EpochPoint> = records.iter().map(EpochPoint::from).collect();
         let run = TrainingRun { name: "training".to_owned(), seed: self.loaded.config.seed, epochs };
         let (n_train, n_val) = (self.splits.train.len(), self.splits.test.len());
         Ok((!records.is_empty()).then(|| Training { runs: vec![run], n_train, n_val }))
@@ -173,16 +173,6 @@ impl Facts {
             columns: [Column::text("tensor")].into_iter().chain(numbers).collect(),
             rows: size.tensors.iter().map(row).collect(),
         })
-    }
-}
-
-fn epoch_point(record: &EpochRecord) -> EpochPoint {
-    EpochPoint {
-        epoch: u32::try_from(record.epoch).unwrap_or(u32::MAX),
-        train_loss: record.loss,
-        train_accuracy: Some(record.train_accuracy),
-        val_loss: record.val_loss,
-        val_accuracy: record.val_accuracy,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::data::{Frames, Splits, Take};
 use crate::model;
 use crate::report::{EpochPoint, Membrane, Raster};
 use crate::run_dir::Cells;
-use crate::training::{self, EpochRecord, Training};
+use crate::training::{self, Training};
 use crate::{activity, interrupt, progress};
 use anyhow::{Context, anyhow, bail};
 use serde::{Deserialize, Serialize};
@@ -258,7 +258,7 @@ impl<'a> SeedRun<'a> {
             checkpoint: Some(&checkpoint),
         };
         let records = training::train(net, &training, &mut |_| ())?;
-        Ok(records.iter().map(epoch_point).collect())
+        Ok(records.iter().map(EpochPoint::from).collect())
     }
 
     fn score(&self, net: &(impl Module + Sync)) -> anyhow::Result<Score> {
@@ -457,16 +457,6 @@ impl<'a> SeedRun<'a> {
         let batches: Result<Vec<_>, _> = self.calibration.batches(0).take(2).collect();
         let inputs = batches.map_err(|error| anyhow!(error))?.into_iter().map(|batch| batch.x);
         Ok(calibrate(net, neurons, plan, inputs)?)
-    }
-}
-
-fn epoch_point(record: &EpochRecord) -> EpochPoint {
-    EpochPoint {
-        epoch: u32::try_from(record.epoch).unwrap_or(u32::MAX),
-        train_loss: record.loss,
-        train_accuracy: Some(record.train_accuracy),
-        val_loss: record.val_loss,
-        val_accuracy: record.val_accuracy,
     }
 }
 
