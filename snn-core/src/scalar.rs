@@ -65,6 +65,14 @@ pub trait Scalar:
     /// True if the value and every tangent are zero, so that a product with it may be skipped.
     fn is_zero(self) -> bool;
 
+    /// `map(a, b, c)` for a `map` of reals that is linear in `a` and in `b` apart from the added `c`: convolutions, matrix
+    /// products, and their gradients.
+    ///
+    /// Tangents follow the product rule, `map(a', b, c') + map(a, b', [])`, so that every kernel is written for reals only;
+    /// an empty `c` stands for zeros, and tangents that are all zero are skipped. Lane by lane the result is the same for
+    /// any number of lanes.
+    fn bilinear(a: &[Self], b: &[Self], c: &[Self], map: &Bilinear<'_, Self::Real>) -> Vec<Self>;
+
     /// `c = a · b` or `c += a · b` for row-major matrices; see [`Gemm`].
     fn gemm(shape: Gemm, a: GemmOperand<'_, Self>, b: GemmOperand<'_, Self>, c: &mut [Self]);
 
@@ -126,6 +134,9 @@ pub trait Scalar:
         if other.value() > self.value() { other } else { self }
     }
 }
+
+/// A function of three slices of reals: linear in the first, and in the second, plus the third; see [`Scalar::bilinear`].
+pub type Bilinear<'a, R> = dyn Fn(&[R], &[R], &[R]) -> Vec<R> + 'a;
 
 /// A real number: `f32` or `f64`.
 pub trait Real: Scalar<Real = Self> + PartialOrd {
@@ -231,6 +242,9 @@ macro_rules! impl_real {
             #[allow(clippy::float_cmp, reason = "an exact zero is what may be skipped")]
             fn is_zero(self) -> bool {
                 self == 0.0
+            }
+            fn bilinear(a: &[$t], b: &[$t], c: &[$t], map: &Bilinear<'_, $t>) -> Vec<$t> {
+                map(a, b, c)
             }
             fn gemm(shape: Gemm, a: GemmOperand<'_, Self>, b: GemmOperand<'_, Self>, c: &mut [Self]) {
                 $gemm(shape, a, b, c);

@@ -10,7 +10,7 @@ mod events;
 mod links;
 
 use super::par;
-use crate::scalar::Scalar;
+use crate::scalar::{Real, Scalar};
 use crate::vectorized;
 use aligned::Aligned;
 use links::Links;
@@ -95,15 +95,15 @@ impl ConvShape {
 }
 
 /// `y[f] = w ⋆ x[f] + b` for each frame: `x` `[F, C_in, H, W]`, `w` `[C_out, C_in/groups, kh, kw]`, `b` `[C_out]` or empty.
-pub fn forward<S: Scalar>(shape: &ConvShape, x: &[S], w: &[S], b: &[S]) -> Vec<S> {
-    let run: &(dyn Fn(&[S], &mut [S]) + Sync) = if is_sparse(x) {
+pub fn forward<R: Real>(shape: &ConvShape, x: &[R], w: &[R], b: &[R]) -> Vec<R> {
+    let run: &(dyn Fn(&[R], &mut [R]) + Sync) = if is_sparse(x) {
         let (links, kernels) = (Links::of_inputs(shape), by_input_channel(shape, w));
         &move |x, rows| events::scatter(&links, x, &kernels, rows)
     } else {
         let (links, kernels) = (Links::of_outputs(shape), taps_first(shape, w));
         &move |x, rows| dense::forward(shape, &links, x, &kernels, rows)
     };
-    let mut y = vec![S::ZERO; x.len() / shape.in_len() * shape.out_len()];
+    let mut y = vec![R::ZERO; x.len() / shape.in_len() * shape.out_len()];
     par::for_row_chunks(&mut y, shape.out_len(), BLOCK, |first, y| {
         let mut rows = Aligned::zeros(y.len());
         if !b.is_empty() {
@@ -116,7 +116,7 @@ pub fn forward<S: Scalar>(shape: &ConvShape, x: &[S], w: &[S], b: &[S]) -> Vec<S
 }
 
 /// Gradient of the weights, given the inputs and the gradient of the output.
-pub fn weight_grad<S: Scalar>(shape: &ConvShape, x: &[S], gy: &[S]) -> Vec<S> {
+pub fn weight_grad<R: Real>(shape: &ConvShape, x: &[R], gy: &[R]) -> Vec<R> {
     let sparse = is_sparse(x);
     let links = if sparse { Links::of_inputs(shape) } else { Links::of_outputs(shape) };
     let parts = par::map_chunks(x.len() / shape.in_len(), FRAMES, |range| {
@@ -135,7 +135,7 @@ pub fn weight_grad<S: Scalar>(shape: &ConvShape, x: &[S], gy: &[S]) -> Vec<S> {
         grad
     });
     let sum = sum_of(parts, shape.c_out * shape.taps());
-    let mut gw = vec![S::ZERO; sum.len()];
+    let mut gw = vec![R::ZERO; sum.len()];
     if sparse {
         let rows = reordered(&sum, shape.group_out(), &links::slots(shape));
         transpose(&rows, shape.taps(), shape.group_out(), &mut gw);
@@ -146,9 +146,9 @@ pub fn weight_grad<S: Scalar>(shape: &ConvShape, x: &[S], gy: &[S]) -> Vec<S> {
 }
 
 /// Gradient of the inputs, given the weights and the gradient of the output.
-pub fn input_grad<S: Scalar>(shape: &ConvShape, w: &[S], gy: &[S]) -> Vec<S> {
+pub fn input_grad<R: Real>(shape: &ConvShape, w: &[R], gy: &[R]) -> Vec<R> {
     let (sparse, links, kernels) = (is_sparse(gy), Links::of_outputs(shape), taps_first(shape, w));
-    let mut gx = vec![S::ZERO; gy.len() / shape.out_len() * shape.in_len()];
+    let mut gx = vec![R::ZERO; gy.len() / shape.out_len() * shape.in_len()];
     par::for_row_chunks(&mut gx, shape.in_len(), BLOCK, |first, gx| {
         let gy = frames(gy, shape.out_len(), first, gx.len() / shape.in_len());
         let mut rows = Aligned::zeros(gx.len());

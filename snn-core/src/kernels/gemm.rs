@@ -102,8 +102,6 @@ real_gemm!(
 
 /// Matrix product of dual numbers: `1 + 2K` real products over the separated planes.
 ///
-/// Planes of zeros (a constant operand) are skipped. Lane by lane the result is the same for every `K`.
-///
 /// # Panics
 /// If a slice does not have the size that `shape` says.
 pub fn dual_gemm<T: Real, const K: usize>(
@@ -113,32 +111,15 @@ pub fn dual_gemm<T: Real, const K: usize>(
     c: &mut [Dual<T, K>],
 ) {
     shape.check(a.slice().len(), b.slice().len(), c.len());
-    let (a0, b0) = (values(a.slice()), values(b.slice()));
-    let into = Gemm { into: Into::Overwrite, ..shape };
-    let add = Gemm { into: Into::Add, ..shape };
-    let mut value = vec![T::ZERO; c.len()];
-    T::gemm(into, a.with(&a0), b.with(&b0), &mut value);
-    let mut lanes: [Vec<T>; K] = std::array::from_fn(|_| vec![T::ZERO; c.len()]);
-    for (lane, out) in lanes.iter_mut().enumerate() {
-        if let Some(da) = lane_of(a.slice(), lane) {
-            T::gemm(add, a.with(&da), b.with(&b0), out);
-        }
-        if let Some(db) = lane_of(b.slice(), lane) {
-            T::gemm(add, a.with(&a0), b.with(&db), out);
-        }
-    }
-    for (i, c) in c.iter_mut().enumerate() {
-        let product = Dual::variable(value[i], std::array::from_fn(|lane| lanes[lane][i]));
+    let overwrite = Gemm { into: Into::Overwrite, ..shape };
+    let product = Scalar::bilinear(a.slice(), b.slice(), &[], &|a_plane, b_plane, _| {
+        let mut plane = vec![T::ZERO; shape.m * shape.n];
+        T::gemm(overwrite, a.with(a_plane), b.with(b_plane), &mut plane);
+        plane
+    });
+    for (c, product) in c.iter_mut().zip(product) {
         *c = if shape.into == Into::Add { *c + product } else { product };
     }
-}
-
-fn values<T: Real, const K: usize>(x: &[Dual<T, K>]) -> Vec<T> {
-    x.iter().map(|x| x.value()).collect()
-}
-
-fn lane_of<T: Real, const K: usize>(x: &[Dual<T, K>], lane: usize) -> Option<Vec<T>> {
-    x.iter().any(|x| !x.tangent(lane).is_zero()).then(|| x.iter().map(|x| x.tangent(lane)).collect())
 }
 
 #[cfg(test)]

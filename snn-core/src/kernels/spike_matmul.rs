@@ -2,7 +2,7 @@
 
 use super::gemm::{Gemm, GemmOperand, Into};
 use super::par;
-use crate::scalar::Scalar;
+use crate::scalar::Real;
 use crate::vectorized;
 
 /// Above this share of nonzero inputs a dense matrix product is faster than adding rows.
@@ -12,9 +12,9 @@ const DENSE_ABOVE: f64 = 0.25;
 const ROWS: usize = 256;
 
 /// `y = x · w + b` with `size = [in, out]`: `x` `[rows, in]`, `w` `[in, out]`, `b` `[out]` or empty.
-pub fn forward<S: Scalar>(size: [usize; 2], x: &[S], w: &[S], b: &[S]) -> Vec<S> {
+pub fn forward<R: Real>(size: [usize; 2], x: &[R], w: &[R], b: &[R]) -> Vec<R> {
     let [n_in, n_out] = size;
-    let mut y = vec![S::ZERO; x.len() / n_in * n_out];
+    let mut y = vec![R::ZERO; x.len() / n_in * n_out];
     par::for_row_chunks(&mut y, n_out, ROWS, |first, y| {
         let rows = y.len() / n_out;
         let x = &x[first * n_in..(first + rows) * n_in];
@@ -25,46 +25,46 @@ pub fn forward<S: Scalar>(size: [usize; 2], x: &[S], w: &[S], b: &[S]) -> Vec<S>
             add_active_rows(size, x, w, y);
         } else {
             let shape = Gemm { m: rows, k: n_in, n: n_out, into: Into::Add };
-            S::gemm(shape, GemmOperand::Rows(x), GemmOperand::Rows(w), y);
+            R::gemm(shape, GemmOperand::Rows(x), GemmOperand::Rows(w), y);
         }
     });
     y
 }
 
 /// `gw = xᵀ · gy`.
-pub fn weight_grad<S: Scalar>(size: [usize; 2], x: &[S], gy: &[S]) -> Vec<S> {
+pub fn weight_grad<R: Real>(size: [usize; 2], x: &[R], gy: &[R]) -> Vec<R> {
     let [n_in, n_out] = size;
-    let mut grad = vec![S::ZERO; n_in * n_out];
+    let mut grad = vec![R::ZERO; n_in * n_out];
     if is_sparse(x) {
         scatter_rows(size, x, gy, &mut grad);
     } else {
         let shape = Gemm { m: n_in, k: x.len() / n_in, n: n_out, into: Into::Overwrite };
-        S::gemm(shape, GemmOperand::Transposed(x), GemmOperand::Rows(gy), &mut grad);
+        R::gemm(shape, GemmOperand::Transposed(x), GemmOperand::Rows(gy), &mut grad);
     }
     grad
 }
 
 /// `gx = gy · wᵀ`.
-pub fn input_grad<S: Scalar>(size: [usize; 2], w: &[S], gy: &[S]) -> Vec<S> {
+pub fn input_grad<R: Real>(size: [usize; 2], w: &[R], gy: &[R]) -> Vec<R> {
     let [n_in, n_out] = size;
-    let mut gx = vec![S::ZERO; gy.len() / n_out * n_in];
+    let mut gx = vec![R::ZERO; gy.len() / n_out * n_in];
     par::for_row_chunks(&mut gx, n_in, ROWS, |first, gx| {
         let rows = gx.len() / n_in;
         let gy = &gy[first * n_out..(first + rows) * n_out];
         let shape = Gemm { m: rows, k: n_out, n: n_in, into: Into::Overwrite };
-        S::gemm(shape, GemmOperand::Rows(gy), GemmOperand::Transposed(w), gx);
+        R::gemm(shape, GemmOperand::Rows(gy), GemmOperand::Transposed(w), gx);
     });
     gx
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a share against a threshold")]
-fn is_sparse<S: Scalar>(x: &[S]) -> bool {
+fn is_sparse<R: Real>(x: &[R]) -> bool {
     let active = x.iter().filter(|v| !v.is_zero()).count();
     active as f64 <= x.len() as f64 * DENSE_ABOVE
 }
 
 vectorized! {
-    fn add_active_rows[S: Scalar](size: [usize; 2], x: &[S], w: &[S], y: &mut [S]) {
+    fn add_active_rows[R: Real](size: [usize; 2], x: &[R], w: &[R], y: &mut [R]) {
         let [n_in, n_out] = size;
         for (x, y) in x.chunks(n_in).zip(y.chunks_mut(n_out)) {
             for (&x, w) in x.iter().zip(w.chunks(n_out)).filter(|(x, _)| !x.is_zero()) {
@@ -75,7 +75,7 @@ vectorized! {
 }
 
 vectorized! {
-    fn scatter_rows[S: Scalar](size: [usize; 2], x: &[S], gy: &[S], grad: &mut [S]) {
+    fn scatter_rows[R: Real](size: [usize; 2], x: &[R], gy: &[R], grad: &mut [R]) {
         let [n_in, n_out] = size;
         for (x, gy) in x.chunks(n_in).zip(gy.chunks(n_out)) {
             for (&x, grad) in x.iter().zip(grad.chunks_mut(n_out)).filter(|(x, _)| !x.is_zero()) {

@@ -36,15 +36,24 @@ impl<S: Scalar> Op<S> for Conv2d {
         self.check(x);
         let [h, w] = self.shape.output();
         let bias = x.get(2).map_or(&[][..], |b| b.as_slice());
-        let y = conv::forward(&self.shape, x[0].as_slice(), x[1].as_slice(), bias);
+        let y = S::bilinear(x[0].as_slice(), x[1].as_slice(), bias, &|x, w, b| {
+            conv::forward(&self.shape, x, w, b)
+        });
         Tensor::new(&[x[0].shape()[0], x[0].shape()[1], self.shape.c_out, h, w], y)
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
         let (x, w, gy) = (ctx.x[0], ctx.x[1], ctx.gy.as_slice());
         let mut grads = vec![
-            ctx.grad(0, || Tensor::new(x.shape(), conv::input_grad(&self.shape, w.as_slice(), gy))),
-            ctx.grad(1, || Tensor::new(w.shape(), conv::weight_grad(&self.shape, x.as_slice(), gy))),
+            ctx.grad(0, || {
+                let gx = S::bilinear(w.as_slice(), gy, &[], &|w, gy, _| conv::input_grad(&self.shape, w, gy));
+                Tensor::new(x.shape(), gx)
+            }),
+            ctx.grad(1, || {
+                let gw =
+                    S::bilinear(x.as_slice(), gy, &[], &|x, gy, _| conv::weight_grad(&self.shape, x, gy));
+                Tensor::new(w.shape(), gw)
+            }),
         ];
         if ctx.x.len() > 2 {
             grads.push(ctx.grad(2, || bias_grad(gy, &self.shape)));

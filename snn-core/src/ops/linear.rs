@@ -20,7 +20,9 @@ impl<S: Scalar> Op<S> for Linear {
     fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
         let [n_in, n_out] = sizes(x);
         let bias = x.get(2).map_or(&[][..], |b| b.as_slice());
-        let y = spike_matmul::forward([n_in, n_out], x[0].as_slice(), x[1].as_slice(), bias);
+        let y = S::bilinear(x[0].as_slice(), x[1].as_slice(), bias, &|x, w, b| {
+            spike_matmul::forward([n_in, n_out], x, w, b)
+        });
         let mut shape = x[0].shape().to_vec();
         shape.pop();
         shape.push(n_out);
@@ -31,8 +33,16 @@ impl<S: Scalar> Op<S> for Linear {
         let size = sizes(ctx.x);
         let (x, w, gy) = (ctx.x[0], ctx.x[1], ctx.gy.as_slice());
         let mut grads = vec![
-            ctx.grad(0, || Tensor::new(x.shape(), spike_matmul::input_grad(size, w.as_slice(), gy))),
-            ctx.grad(1, || Tensor::new(w.shape(), spike_matmul::weight_grad(size, x.as_slice(), gy))),
+            ctx.grad(0, || {
+                let gx =
+                    S::bilinear(w.as_slice(), gy, &[], &|w, gy, _| spike_matmul::input_grad(size, w, gy));
+                Tensor::new(x.shape(), gx)
+            }),
+            ctx.grad(1, || {
+                let gw =
+                    S::bilinear(x.as_slice(), gy, &[], &|x, gy, _| spike_matmul::weight_grad(size, x, gy));
+                Tensor::new(w.shape(), gw)
+            }),
         ];
         if ctx.x.len() > 2 {
             grads.push(ctx.grad(2, || super::sum_to_last_axis(ctx.gy, size[1])));

@@ -1,6 +1,6 @@
 //! Dual numbers: a value and `K` directional derivatives.
 
-use super::{Real, Scalar};
+use super::{Bilinear, Real, Scalar};
 use crate::kernels::gemm::{self, Gemm, GemmOperand};
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
@@ -129,7 +129,46 @@ impl<T: Real, const K: usize> Scalar for Dual<T, K> {
         self.v.is_zero() && self.d.iter().all(|t| t.is_zero())
     }
 
+    fn bilinear(a: &[Self], b: &[Self], c: &[Self], map: &Bilinear<'_, T>) -> Vec<Self> {
+        let (a, b, c) = (Planes::of(a), Planes::of(b), Planes::of(c));
+        let value = map(&a.values, &b.values, &c.values);
+        let tangent = |lane: usize| {
+            let left = (a.is_lane(lane) || c.is_lane(lane))
+                .then(|| map(&a.tangents[lane], &b.values, &c.tangents[lane]));
+            let right = b.is_lane(lane).then(|| map(&a.values, &b.tangents[lane], &[]));
+            match (left, right) {
+                (Some(mut sum), Some(right)) => {
+                    sum.iter_mut().zip(right).for_each(|(s, r)| *s += r);
+                    sum
+                }
+                (Some(one), None) | (None, Some(one)) => one,
+                (None, None) => vec![T::ZERO; value.len()],
+            }
+        };
+        let tangents: [Vec<T>; K] = std::array::from_fn(tangent);
+        let number = |(i, &v): (usize, &T)| Self { v, d: std::array::from_fn(|lane| tangents[lane][i]) };
+        value.iter().enumerate().map(number).collect()
+    }
+
     fn gemm(shape: Gemm, a: GemmOperand<'_, Self>, b: GemmOperand<'_, Self>, c: &mut [Self]) {
         gemm::dual_gemm(shape, a, b, c);
+    }
+}
+
+/// Dual numbers taken apart: values together, and the tangents of each lane together.
+struct Planes<T, const K: usize> {
+    values: Vec<T>,
+    tangents: [Vec<T>; K],
+}
+
+impl<T: Real, const K: usize> Planes<T, K> {
+    fn of(x: &[Dual<T, K>]) -> Self {
+        let plane = |lane: usize| x.iter().map(|x| x.d[lane]).collect();
+        Self { values: x.iter().map(|x| x.v).collect(), tangents: std::array::from_fn(plane) }
+    }
+
+    /// True if a tangent of the lane is not zero.
+    fn is_lane(&self, lane: usize) -> bool {
+        self.tangents[lane].iter().any(|t| !t.is_zero())
     }
 }
