@@ -7,7 +7,7 @@ use snn_data::batch::{BatchConfig, Batches, Order};
 use snn_data::datasets::glyphs::{Glyphs, GlyphsConfig};
 use snn_data::datasets::nmnist::{NMnist, Selection};
 use snn_data::format::nmnist_bin::NMNIST_SENSOR;
-use snn_data::split::train_val;
+use snn_data::split::{TrainVal, hold_out, stratified_folds, train_val};
 use snn_data::transform::{Augment, ToFrames};
 use snn_data::{DataError, Dataset, Preloaded};
 use std::path::Path;
@@ -30,8 +30,7 @@ pub struct Splits {
 /// [`DataError`], naming the folder, list or file.
 pub fn open(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
     let Some(path) = &config.path else {
-        let glyphs = Glyphs::new(GlyphsConfig { n_samples: config.n_glyphs, ..GlyphsConfig::default() })?;
-        return divide(&glyphs, config.val_fraction, seed);
+        return divide(&glyphs(config)?, config.val_fraction, seed);
     };
     let listed = |list: &Path| Preloaded::load(&NMnist::open(path, &Selection::SplitFile(list.to_owned()))?);
     match (&config.train_split, &config.test_split) {
@@ -41,8 +40,34 @@ pub fn open(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
     }
 }
 
+/// All recordings of the folder, or all glyphs, whatever lists say.
+///
+/// # Errors
+/// [`DataError`], naming the folder or file.
+pub fn open_all(config: &DataConfig) -> Result<Preloaded, DataError> {
+    match &config.path {
+        Some(path) => Preloaded::load(&NMnist::open(path, &Selection::Whole)?),
+        None => Preloaded::load(&glyphs(config)?),
+    }
+}
+
+/// Fold number `held_out` of `k` to test on, the others to learn from; `seed` decides the folds.
+///
+/// # Errors
+/// [`DataError`] for fewer than two folds, no such fold, or a class with fewer recordings than folds.
+pub fn fold(all: &Preloaded, k: usize, held_out: usize, seed: u64) -> Result<Splits, DataError> {
+    load(all, &hold_out(&stratified_folds(&all.labels(), k, seed)?, held_out)?)
+}
+
+fn glyphs(config: &DataConfig) -> Result<Glyphs, DataError> {
+    Glyphs::new(GlyphsConfig { n_samples: config.n_glyphs, ..GlyphsConfig::default() })
+}
+
 fn divide(dataset: &dyn Dataset, val_fraction: f64, seed: u64) -> Result<Splits, DataError> {
-    let split = train_val(&dataset.labels(), val_fraction, seed)?;
+    load(dataset, &train_val(&dataset.labels(), val_fraction, seed)?)
+}
+
+fn load(dataset: &dyn Dataset, split: &TrainVal) -> Result<Splits, DataError> {
     Ok(Splits {
         train: Preloaded::load_subset(dataset, &split.train)?,
         test: Preloaded::load_subset(dataset, &split.val)?,

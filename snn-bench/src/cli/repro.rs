@@ -15,6 +15,10 @@ pub(super) fn run(verb: &Verb, output: Output) -> anyhow::Result<()> {
     let Verb::Hessian(args) = verb;
     interrupt::listen()?;
     let done = hessian::run(args)?;
-    let text = format!("{}\nreport: {}", done.summary.table(), done.page.display());
+    let mut text = done.summary.table().to_string();
+    if let Some(folds) = done.summary.fold_table() {
+        text += &format!("\nCross-validated:\n{folds}");
+    }
+    text += &format!("\nreport: {}", done.page.display());
     output.print(text, &done.summary.to_json())
 }

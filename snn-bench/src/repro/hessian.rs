@@ -4,15 +4,16 @@
 //! For each seed: a float network is trained; the Hessian and Gauss-Newton traces of its layers are measured; each layer
 //! is quantized alone, to compare the loss of accuracy with the sensitivity; then all layers together, by the paper's
 //! (8, 8, 16) bits and by allocation at several mean widths, post-training and trained. The four-state neuron and local
-//! learning (DECOLLE) are trained in full precision for comparison. Every result is a cell on disk, so that an
+//! learning (DECOLLE) are trained in full precision for comparison. The claims are also cross-validated over folds of all
+//! recordings. Every result is a cell on disk, so that an
 //! interrupted run goes on where it was.
 
 mod decolle;
 mod report;
-mod seed_run;
 mod settings;
 mod stats;
 mod summary;
+mod trial;
 
 pub use decolle::LocalReadouts;
 pub use settings::{HessianArgs, Settings};
@@ -22,9 +23,9 @@ pub use summary::Summary;
 use crate::data;
 use crate::run_dir::RunDir;
 use anyhow::Context;
-use seed_run::SeedRun;
 use snn_data::Dataset;
 use std::path::PathBuf;
+use trial::{FoldResult, SeedResult, Trial};
 
 /// A finished reproduction.
 #[derive(Debug)]
@@ -43,16 +44,38 @@ pub fn run(args: &HessianArgs) -> anyhow::Result<Reproduction> {
     let settings = Settings::new(args);
     let folder = args.folder();
     let dir = RunDir::create(&folder, &settings)?;
-    let mut results = Vec::new();
-    let mut n_samples = [0, 0];
+    let (seeds, n_samples) = measure_seeds(&settings, &dir)?;
+    let folds = cross_validate(&settings, &dir)?;
+    let summary = Summary::new(&settings, n_samples, seeds, &folds);
+    let page = crate::report::write(&report::page(&settings, &summary, args), &folder)?;
+    Ok(Reproduction { summary, page })
+}
+
+/// All measurements of each seed, and the numbers of training and of test recordings.
+fn measure_seeds(settings: &Settings, dir: &RunDir) -> anyhow::Result<(Vec<SeedResult>, [usize; 2])> {
+    let cells = dir.cells(&settings.for_one_seed())?;
+    let (mut results, mut n_samples) = (Vec::new(), [0, 0]);
     for &seed in &settings.seeds {
         let splits = data::open(&settings.data, seed).context("opening the recordings")?;
         n_samples = [splits.train.len(), splits.test.len()];
-        let cells = dir.cells(&settings.for_one_seed())?;
-        let run = SeedRun::new(&settings, seed, &splits, &cells, dir.path())?;
-        results.push(run.measure().with_context(|| format!("seed {seed}"))?);
+        let trial = Trial::new(settings, format!("seed{seed}"), seed, &splits, &cells, dir.path())?;
+        results.push(trial.measure().with_context(|| format!("seed {seed}"))?);
     }
-    let summary = Summary::new(&settings, n_samples, results);
-    let page = crate::report::write(&report::page(&settings, &summary, args), &folder)?;
-    Ok(Reproduction { summary, page })
+    Ok((results, n_samples))
+}
+
+/// The claims, with each fold of all recordings held out in turn; each fold has its own initialization.
+fn cross_validate(settings: &Settings, dir: &RunDir) -> anyhow::Result<Vec<FoldResult>> {
+    if settings.folds < 2 {
+        return Ok(Vec::new());
+    }
+    let cells = dir.cells(&settings.for_one_fold())?;
+    let all = data::open_all(&settings.data).context("opening the recordings")?;
+    let measure = |fold: usize| {
+        let splits = data::fold(&all, settings.folds, fold, settings.seed)?;
+        let name = format!("fold{}", fold + 1);
+        let trial = Trial::new(settings, name, fold as u64 + 1, &splits, &cells, dir.path())?;
+        trial.cross_validate().with_context(|| format!("fold {}", fold + 1))
+    };
+    (0..settings.folds).map(measure).collect()
 }

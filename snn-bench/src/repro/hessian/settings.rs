@@ -16,6 +16,9 @@ pub struct HessianArgs {
     /// Number of seeds (3, or 1 with --quick).
     #[arg(long, value_name = "N")]
     pub seeds: Option<u64>,
+    /// Folds of all recordings that the claims are cross-validated on (5 where there are lists, else none).
+    #[arg(long, value_name = "N")]
+    pub folds: Option<usize>,
     /// Folder of the run and its report.
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -37,6 +40,10 @@ pub struct Settings {
     pub seed: u64,
     /// All seeds.
     pub seeds: Vec<u64>,
+    /// Folds that all recordings are divided into for the claims; fewer than 2 for none.
+    pub folds: usize,
+    /// Mean widths of the plans that are cross-validated.
+    pub fold_mean_bits: Vec<u32>,
     /// Recordings.
     pub data: DataConfig,
     /// The network.
@@ -75,7 +82,8 @@ impl Settings {
             Some(path) => on_recordings(&base.data, path),
             None => base.data.clone(),
         };
-        Self { seeds: (1..=n_seeds).collect(), data, ..base }
+        let default_folds = if data.test_split.is_some() { 5 } else { 0 };
+        Self { seeds: (1..=n_seeds).collect(), folds: args.folds.unwrap_or(default_folds), data, ..base }
     }
 
     /// The network of Lui and Neftci, strided, on N-MNIST.
@@ -83,19 +91,21 @@ impl Settings {
         Self {
             seed: 1,
             seeds: vec![1, 2, 3],
+            folds: 0,
+            fold_mean_bits: vec![4],
             data: DataConfig { n_steps: 16, batch_size: 32, ..DataConfig::default() },
-            net: net("64C7s2p3-LIF-128C7s2p3-LIF-128C7s2p3-LIF-10", 0.8, -0.25),
-            train: epochs(30, 2e-3),
-            qat: epochs(8, 5e-4),
+            net: net("64C7s2p3-LIF-128C7s2p3-LIF-128C7s2p3-LIF-D0.4-10", 0.8, -0.25),
+            train: epochs(34, 2e-3),
+            qat: epochs(6, 5e-4),
             layer_qat: epochs(2, 5e-4),
-            local: epochs(20, 1e-3),
+            local: epochs(20, 2e-3),
             layer_widths: vec![8, 4, 3, 2],
             widths: vec![1, 2, 3, 4, 5, 6, 8, 10, 12, 16],
             mean_bits: vec![8, 4, 3, 2],
             state_bits: 8,
-            max_probes: 48,
+            max_probes: 32,
             rel_std_err: 0.05,
-            trace_batches: 8,
+            trace_batches: 4,
         }
     }
 
@@ -115,16 +125,22 @@ impl Settings {
         }
     }
 
-    /// The settings without the list of seeds: results of one seed do not depend on how many there are.
+    /// The settings that results of one seed depend on: neither the other seeds nor the folds.
     #[must_use]
     pub fn for_one_seed(&self) -> Self {
+        Self { folds: 0, ..self.for_one_fold() }
+    }
+
+    /// The settings that results of one fold depend on: not the seeds.
+    #[must_use]
+    pub fn for_one_fold(&self) -> Self {
         Self { seeds: Vec::new(), ..self.clone() }
     }
 
-    /// The same network with the four-state neuron.
+    /// The same network with the four-state neuron, whose two filters in a row need shorter memories.
     #[must_use]
     pub fn four_state_net(&self) -> NetConfig {
-        NetConfig { neuron: NeuronPreset::Decolle, initial_bias: 0.0, weight_gain: 8.0, ..self.net.clone() }
+        NetConfig { neuron: NeuronPreset::Decolle, beta: 0.6, weight_gain: 4.0, ..self.net.clone() }
     }
 
     /// True if the recordings are simulated.

@@ -1,8 +1,8 @@
 //! All seeds together: the numbers that the paper's claims are compared with.
 
-use super::seed_run::{LayerResult, PlanResult, Score, SeedResult};
 use super::settings::Settings;
 use super::stats::{paired_difference, spearman};
+use super::trial::{FoldResult, LayerResult, PlanResult, Score, SeedResult, Trained};
 use crate::estimate::Estimate;
 use crate::table::{Column, Table, bytes, percent, percent_points};
 use serde_json::{Value, json};
@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 /// The plan that the summary line is about: an eighth of the float size.
 pub(super) const MAIN_PLAN: &str = "mean-4";
+/// The bits of Lui and Neftci.
+pub(super) const PAPER_PLAN: &str = "paper";
 
 /// Results of all seeds.
 #[derive(Debug, Clone)]
@@ -26,9 +28,13 @@ pub struct Summary {
     pub plans: Vec<PlanSummary>,
     /// Layers quantized one at a time, means over seeds.
     pub layers: Vec<LayerSummary>,
+    /// Accuracy of the float twin over folds.
+    pub fold_float: Option<Estimate>,
+    /// The plans that were cross-validated, over folds.
+    pub fold_plans: Vec<PlanSummary>,
 }
 
-/// A plan over all seeds.
+/// A plan over all seeds, or all folds.
 #[derive(Debug, Clone)]
 pub struct PlanSummary {
     /// Name of the plan.
@@ -65,14 +71,29 @@ pub struct LayerSummary {
 }
 
 impl Summary {
-    pub(super) fn new(settings: &Settings, n_samples: [usize; 2], seeds: Vec<SeedResult>) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        n_samples: [usize; 2],
+        seeds: Vec<SeedResult>,
+        folds: &[FoldResult],
+    ) -> Self {
         let data = match &settings.data.path {
             Some(path) => path.display().to_string(),
             None => "built-in simulated glyphs".to_owned(),
         };
-        let (plans, layers) = (plan_summaries(&seeds), layer_summaries(&seeds));
+        let of_seeds: Vec<Paired<'_>> = seeds.iter().map(|s| (&s.twin, &s.plans[..])).collect();
+        let of_folds: Vec<Paired<'_>> = folds.iter().map(|f| (&f.twin, &f.plans[..])).collect();
         let [n_train, n_test] = n_samples;
-        Self { data, n_train, n_test, seeds, plans, layers }
+        Self {
+            data,
+            n_train,
+            n_test,
+            plans: plan_summaries(&of_seeds),
+            layers: layer_summaries(&seeds),
+            fold_float: over_seeds(folds, |f| f.twin.score.accuracy),
+            fold_plans: plan_summaries(&of_folds),
+            seeds,
+        }
     }
 
     /// Accuracy of the float twin over seeds: mean and standard deviation.
@@ -98,45 +119,16 @@ impl Summary {
         self.plans.iter().find(|plan| plan.name == MAIN_PLAN)
     }
 
-    /// The table for a terminal.
+    /// The table for a terminal: means over seeds.
     #[must_use]
     pub fn table(&self) -> Table {
-        let columns = [
-            Column::text("network"),
-            Column::number("mean bits"),
-            Column::number("bytes"),
-            Column::number("saved"),
-            Column::number("post-training %"),
-            Column::number("trained %"),
-            Column::number("drop (points)"),
-        ];
-        let mut table = Table::new(columns);
-        let float_bytes = self.plans.first().and_then(|p| p.results.first()).map(|r| r.float_bytes);
-        let dash = || "–".to_owned();
-        let shown = |e: Option<Estimate>| e.map_or_else(dash, percent);
-        let float = [
-            "float twin".to_owned(),
-            "32".to_owned(),
-            float_bytes.map_or_else(dash, bytes),
-            dash(),
-            dash(),
-            shown(self.float_accuracy()),
-            dash(),
-        ];
-        table.row(float);
-        for plan in &self.plans {
-            let Some(first) = plan.results.first() else { continue };
-            table.row([
-                plan.name.clone(),
-                format!("{:.2}", mean(&plan.results, |r| r.mean_bits)),
-                bytes(first.bytes),
-                format!("{:.1} %", 100.0 * first.saved()),
-                shown(plan.ptq),
-                shown(plan.qat),
-                plan.drop.map_or_else(dash, percent_points),
-            ]);
-        }
-        table
+        plan_table(self.float_accuracy(), &self.plans)
+    }
+
+    /// The same over folds, if there are.
+    #[must_use]
+    pub fn fold_table(&self) -> Option<Table> {
+        self.fold_float.map(|float| plan_table(Some(float), &self.fold_plans))
     }
 
     /// One object for programs.
@@ -162,7 +154,17 @@ impl Summary {
             "rank_correlation": self.rank_correlation(|l| l.omega, |l| l.ptq_drop),
             "trace": trace,
             "bits": first.map(|r| &r.bits),
+            "cross_validation": self.fold_float.map(|float| self.folds_to_json(float)),
         })
+    }
+
+    fn folds_to_json(&self, float: Estimate) -> Value {
+        let plan = |plan: &PlanSummary| {
+            let drop = plan.drop.map(|e| json!({ "mean": e.mean, "std_err": e.err }));
+            (plan.name.clone(), json!({ "accuracy": plan.qat.map(|e| e.mean), "drop": drop }))
+        };
+        let plans: serde_json::Map<String, Value> = self.fold_plans.iter().map(plan).collect();
+        json!({ "folds": float.n, "float_accuracy": float.mean, "plans": plans })
     }
 }
 
@@ -172,6 +174,43 @@ impl PlanResult {
     pub fn saved(&self) -> f64 {
         1.0 - self.bytes as f64 / self.float_bytes.max(1) as f64
     }
+}
+
+fn plan_table(float: Option<Estimate>, plans: &[PlanSummary]) -> Table {
+    let columns = [
+        Column::text("network"),
+        Column::number("mean bits"),
+        Column::number("bytes"),
+        Column::number("saved"),
+        Column::number("post-training %"),
+        Column::number("trained %"),
+        Column::number("drop (points)"),
+    ];
+    let mut table = Table::new(columns);
+    let dash = || "–".to_owned();
+    let shown = |e: Option<Estimate>| e.map_or_else(dash, percent);
+    let float_bytes = plans.first().and_then(|p| p.results.first()).map(|r| r.float_bytes);
+    table.row([
+        "float twin".to_owned(),
+        "32".to_owned(),
+        float_bytes.map_or_else(dash, bytes),
+        dash(),
+        dash(),
+        shown(float),
+        dash(),
+    ]);
+    for plan in plans {
+        table.row([
+            plan.name.clone(),
+            format!("{:.2}", mean(&plan.results, |r| r.mean_bits)),
+            bytes(plan.results[0].bytes),
+            format!("{:.1} %", 100.0 * plan.results[0].saved()),
+            shown(plan.ptq),
+            shown(plan.qat),
+            plan.drop.map_or_else(dash, percent_points),
+        ]);
+    }
+    table
 }
 
 fn mean<T>(items: &[T], f: impl Fn(&T) -> f64) -> f64 {
@@ -193,15 +232,22 @@ fn drop<'a>(pairs: impl Iterator<Item = (&'a Score, &'a Score)>) -> Option<Estim
     paired_difference(&reference, &quantized)
 }
 
-fn plan_summaries(seeds: &[SeedResult]) -> Vec<PlanSummary> {
-    let names = seeds.first().map(|s| s.plans.iter().map(|p| p.name.clone()).collect()).unwrap_or_default();
-    let summary = |(i, name): (usize, String)| {
-        let results: Vec<PlanResult> = seeds.iter().map(|s| s.plans[i].clone()).collect();
-        let (qat, ptq) = (over_seeds(&results, |r| r.qat.accuracy), over_seeds(&results, |r| r.ptq.accuracy));
-        let drop = drop(seeds.iter().map(|s| (&s.twin.score, &s.plans[i].qat)));
-        PlanSummary { name, results, qat, ptq, drop }
+/// A float twin and the plans it is compared with, on the same recordings.
+type Paired<'a> = (&'a Trained, &'a [PlanResult]);
+
+fn plan_summaries(trials: &[Paired<'_>]) -> Vec<PlanSummary> {
+    let n = trials.first().map_or(0, |(_, plans)| plans.len());
+    let summary = |i: usize| {
+        let results: Vec<PlanResult> = trials.iter().map(|(_, plans)| plans[i].clone()).collect();
+        PlanSummary {
+            name: results[0].name.clone(),
+            qat: over_seeds(&results, |r| r.qat.accuracy),
+            ptq: over_seeds(&results, |r| r.ptq.accuracy),
+            drop: drop(trials.iter().map(|(twin, plans)| (&twin.score, &plans[i].qat))),
+            results,
+        }
     };
-    Vec::into_iter(names).enumerate().map(summary).collect()
+    (0..n).map(summary).collect()
 }
 
 fn layer_summaries(seeds: &[SeedResult]) -> Vec<LayerSummary> {

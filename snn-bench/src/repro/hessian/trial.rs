@@ -1,9 +1,9 @@
-//! What is measured for one seed.
+//! What is measured of one initialization on one division of the recordings.
 
 use super::decolle::LocalReadouts;
 use super::settings::Settings;
-use super::summary::MAIN_PLAN;
-use crate::config::TrainConfig;
+use super::summary::{MAIN_PLAN, PAPER_PLAN};
+use crate::config::{NetConfig, TrainConfig};
 use crate::data::{Frames, Splits, Take};
 use crate::model;
 use crate::report::{EpochPoint, Membrane, Raster};
@@ -153,9 +153,20 @@ pub struct SeedResult {
     pub activity: Option<(Raster, Membrane)>,
 }
 
-/// The measurements of one seed, each a cell on disk.
-pub(super) struct SeedRun<'a> {
+/// What a fold of a cross-validation says about the claims.
+#[derive(Debug, Clone)]
+pub(super) struct FoldResult {
+    /// The float network, trained on for as long as the quantized ones.
+    pub twin: Trained,
+    /// The paper's plan, and the allocated ones.
+    pub plans: Vec<PlanResult>,
+}
+
+/// One seed or one fold: measurements, each a cell on disk.
+pub(super) struct Trial<'a> {
     settings: &'a Settings,
+    /// What its cells and files are named by.
+    name: String,
     seed: u64,
     cells: &'a Cells,
     folder: &'a Path,
@@ -164,9 +175,10 @@ pub(super) struct SeedRun<'a> {
     test: Frames<'a>,
 }
 
-impl<'a> SeedRun<'a> {
+impl<'a> Trial<'a> {
     pub(super) fn new(
         settings: &'a Settings,
+        name: String,
         seed: u64,
         splits: &'a Splits,
         cells: &'a Cells,
@@ -174,6 +186,7 @@ impl<'a> SeedRun<'a> {
     ) -> anyhow::Result<Self> {
         Ok(Self {
             settings,
+            name,
             seed,
             cells,
             folder,
@@ -193,13 +206,24 @@ impl<'a> SeedRun<'a> {
             seed: self.seed,
             float,
             twin: self.twin(&net)?,
-            plans: self.plans(&net, &hessian)?,
+            plans: self.plans(&net, &hessian, &self.settings.mean_bits)?,
             layers: self.layers(&net, &hessian, &gauss_newton)?,
             four_state: self.four_state()?,
             local: self.local()?,
             hessian,
             gauss_newton,
             activity: self.activity(&net)?,
+        })
+    }
+
+    /// The twin and the plans that claims are made about.
+    pub(super) fn cross_validate(&self) -> anyhow::Result<FoldResult> {
+        self.float()?;
+        let net = self.float_net()?;
+        let hessian = self.trace(&net, Curvature::Hessian)?;
+        Ok(FoldResult {
+            twin: self.twin(&net)?,
+            plans: self.plans(&net, &hessian, &self.settings.fold_mean_bits)?,
         })
     }
 
@@ -223,7 +247,7 @@ impl<'a> SeedRun<'a> {
         name: &str,
         compute: impl FnOnce() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        self.cells.cell(&format!("seed{}.{name}", self.seed), compute)
+        self.cells.cell(&format!("{}.{name}", self.name), compute)
     }
 
     fn frame(&self) -> [usize; 3] {
@@ -236,7 +260,7 @@ impl<'a> SeedRun<'a> {
     }
 
     fn file(&self, name: &str, extension: &str) -> PathBuf {
-        self.folder.join(format!("seed{}.{name}.{extension}", self.seed))
+        self.folder.join(format!("{}.{name}.{extension}", self.name))
     }
 
     fn learn<M: Module + Sync>(
@@ -246,7 +270,7 @@ impl<'a> SeedRun<'a> {
         loss: &Loss,
         config: &TrainConfig,
     ) -> anyhow::Result<Vec<EpochPoint>> {
-        let label = format!("seed {} {name}", self.seed);
+        let label = format!("{} {name}", self.name);
         let checkpoint = self.file(name, "checkpoint.npz");
         let training = Training {
             name: &label,
@@ -276,7 +300,7 @@ impl<'a> SeedRun<'a> {
 
     fn float_net(&self) -> anyhow::Result<Sequential> {
         let mut net = self.blank_net()?;
-        io::load_params(&mut net, &self.file("float", "npz")).context("the float network of this seed")?;
+        io::load_params(&mut net, &self.file("float", "npz")).context("the float network of this trial")?;
         Ok(net)
     }
 
@@ -300,8 +324,7 @@ impl<'a> SeedRun<'a> {
     fn local(&self) -> anyhow::Result<LocalResult> {
         self.cell("local", || {
             let config = &self.settings.net;
-            let layers = config.layers.rsplit_once('-').map_or(config.layers.as_str(), |(head, _)| head);
-            let config = crate::config::NetConfig { layers: layers.to_owned(), ..config.clone() };
+            let config = NetConfig { layers: up_to_last_neuron(&config.layers).to_owned(), ..config.clone() };
             let net = model::build_with(&config, frozen_reset(&config), self.frame(), self.seed)?;
             let mut net = LocalReadouts::new(net, N_CLASSES, self.seed);
             let burn_in = self.settings.data.n_steps / 5;
@@ -341,7 +364,7 @@ impl<'a> SeedRun<'a> {
                 ..TraceConfig::default()
             };
             let data = Take::new(&self.calibration, self.settings.trace_batches);
-            let bar = progress::bar(&format!("seed {} {name}", self.seed), config.max_probes);
+            let bar = progress::bar(&format!("{} {name}", self.name), config.max_probes);
             let report = hutchinson(net, &LOSS, &data, &config, &mut |_| {
                 bar.inc(1);
                 if interrupt::is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -385,15 +408,21 @@ impl<'a> SeedRun<'a> {
         Ok(results)
     }
 
-    fn plans(&self, net: &Sequential, hessian: &BTreeMap<String, Trace>) -> anyhow::Result<Vec<PlanResult>> {
+    /// The paper's plan, and one allocated for each mean width.
+    fn plans(
+        &self,
+        net: &Sequential,
+        hessian: &BTreeMap<String, Trace>,
+        mean_bits: &[u32],
+    ) -> anyhow::Result<Vec<PlanResult>> {
         let paper: BTreeMap<String, u32> = hessian.keys().cloned().zip(PAPER_BITS).collect();
-        let mut plans = vec![("paper".to_owned(), paper, None)];
+        let mut plans = vec![(PAPER_PLAN.to_owned(), paper, None)];
         let table = sensitivity(
             &traces(hessian),
             &errors(net, &self.settings.widths)?,
             NegativeCurvature::ClampToZero,
         )?;
-        for &mean in &self.settings.mean_bits {
+        for &mean in mean_bits {
             let budget = Budget::MeanBits(f64::from(mean));
             let bits = allocate(&table, budget, &Constraints::default())?.bits;
             plans.push((format!("mean-{mean}"), bits, Some(self.settings.state_bits)));
@@ -460,8 +489,14 @@ impl<'a> SeedRun<'a> {
     }
 }
 
+/// A network in short notation without what follows its last neuron layer.
+fn up_to_last_neuron(layers: &str) -> &str {
+    const NEURON: &str = "LIF";
+    layers.rfind(NEURON).map_or(layers, |at| &layers[..at + NEURON.len()])
+}
+
 /// The neuron of a configuration, with the gradient rule of local learning.
-fn frozen_reset(config: &crate::config::NetConfig) -> NeuronKind {
+fn frozen_reset(config: &NetConfig) -> NeuronKind {
     match model::neuron(config) {
         NeuronKind::Lif(mut lif) => {
             lif.firing.reset_grad = ResetGrad::FrozenTerm;
