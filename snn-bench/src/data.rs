@@ -13,7 +13,8 @@ use snn_data::{DataError, Dataset, Preloaded};
 use std::path::Path;
 
 /// How training recordings are varied: with few of them a network learns them by heart long before it generalizes.
-const AUGMENT: Augment = Augment { max_shift: 3, max_rotation_deg: 15.0, max_scaling: 0.15, max_drop: 0.3 };
+const AUGMENT: Augment =
+    Augment { max_shift: 3, max_rotation_deg: 15.0, max_scaling: 0.15, max_shear: 0.2, max_drop: 0.3 };
 
 /// Recordings in memory, divided.
 #[derive(Debug)]

@@ -21,16 +21,6 @@ pub enum FormatError {
         /// Length of the smallest valid file.
         expected: usize,
     },
-    /// The length is not a whole number of 5-byte events.
-    #[error(
-        "{len} bytes are not a whole number of 5-byte events: {} stray bytes at offset {}",
-        len % 5,
-        len - len % 5
-    )]
-    PartialEvent {
-        /// Length of the file in bytes.
-        len: usize,
-    },
     /// An event lies outside the sensor.
     #[error(
         "event at byte offset {offset}: (x, y) = ({x}, {y}) lies outside the {sensor} sensor, not such a recording"
@@ -45,14 +35,14 @@ pub enum FormatError {
         /// Sensor the file should come from.
         sensor: SensorSize,
     },
-    /// Overflow markers push a time beyond 2^32 us.
-    #[error("event at byte offset {offset}: overflow markers move its time beyond 2^32 us")]
+    /// A time beyond 2^32 us (71 minutes) from the start.
+    #[error("event at byte offset {offset}: its time is beyond 2^32 us")]
     TimeOverflow {
         /// Byte offset of the event.
         offset: usize,
     },
-    /// An event cannot be written in the 40-bit layout.
-    #[error("event {index}: {field} = {value} cannot be written as a 40-bit event, expected {expected}")]
+    /// An event cannot be written in the format.
+    #[error("event {index}: {field} = {value} cannot be written in this format, expected {expected}")]
     Unwritable {
         /// Index of the event in its stream.
         index: usize,
@@ -80,6 +70,36 @@ pub enum FormatError {
     TrailingBytes {
         /// Byte offset of the first byte too many.
         offset: usize,
+    },
+    /// A word has a value that the format does not know.
+    #[error("{field} at byte offset {offset} is {found:#x}, expected {expected}")]
+    BadWord {
+        /// What the word stands for.
+        field: &'static str,
+        /// Byte offset of the word.
+        offset: usize,
+        /// Its value.
+        found: u64,
+        /// Values that the format knows.
+        expected: &'static str,
+    },
+    /// The file does not begin as its format does, or a line of its header cannot be used.
+    #[error("header line at byte offset {offset}: \"{found}\", expected {expected}")]
+    BadHeaderLine {
+        /// Byte offset of the line.
+        offset: usize,
+        /// The line, shortened.
+        found: String,
+        /// Lines that can be used.
+        expected: &'static str,
+    },
+    /// A header or packet is longer than any sensible one.
+    #[error("header or packet at byte offset {offset} is longer than {limit} bytes")]
+    TooLong {
+        /// Where it begins.
+        offset: usize,
+        /// Most bytes that are accepted.
+        limit: usize,
     },
     /// The first four bytes are not those of the expected kind of IDX file.
     #[error("IDX magic number at byte offset 0: expected {expected:#010x} ({kind}), found {found:#010x}")]
@@ -137,6 +157,25 @@ pub enum FormatError {
     },
 }
 
+impl FormatError {
+    /// Byte offset of the problem, where it has one.
+    pub fn offset(&self) -> Option<usize> {
+        match *self {
+            Self::Empty { .. } | Self::BadMagic { .. } => Some(0),
+            Self::OutsideSensor { offset, .. }
+            | Self::TimeOverflow { offset }
+            | Self::Truncated { offset, .. }
+            | Self::TrailingBytes { offset }
+            | Self::BadWord { offset, .. }
+            | Self::BadHeaderLine { offset, .. }
+            | Self::TooLong { offset, .. }
+            | Self::BadHeader { offset, .. }
+            | Self::BadLabel { offset, .. } => Some(offset),
+            Self::Unwritable { .. } | Self::SuspiciousGzip { .. } | Self::BadGzip { .. } => None,
+        }
+    }
+}
+
 /// Why a line of a split file (or a name of an explicit list) cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -169,6 +208,12 @@ pub enum DataError {
         /// What the operating system reports.
         cause: io::Error,
     },
+    /// A stream of bytes could not be read.
+    #[error("cannot read: {0}")]
+    Read(io::Error),
+    /// A stream of bytes does not follow its format.
+    #[error(transparent)]
+    Stream(FormatError),
     /// A file does not follow its format.
     #[error("{}: {problem}", path.display())]
     Malformed {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::DataError;
+use crate::error::{DataError, FormatError};
 
 /// Size of an event sensor in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +27,14 @@ impl SensorSize {
     /// Whether pixel `(x, y)` belongs to the sensor.
     pub fn contains(self, x: u16, y: u16) -> bool {
         x < self.width && y < self.height
+    }
+
+    /// An error, naming the event's offset in its file, unless pixel `(x, y)` belongs to the sensor.
+    pub(crate) fn check(self, x: u16, y: u16, offset: usize) -> Result<(), FormatError> {
+        if self.contains(x, y) {
+            return Ok(());
+        }
+        Err(FormatError::OutsideSensor { offset, x, y, sensor: self })
     }
 }
 
@@ -95,6 +103,14 @@ impl EventStream {
             on: Vec::with_capacity(n_events),
             t: Vec::with_capacity(n_events),
         }
+    }
+
+    /// Makes room for `n_events` more.
+    pub fn reserve(&mut self, n_events: usize) {
+        self.x.reserve(n_events);
+        self.y.reserve(n_events);
+        self.on.reserve(n_events);
+        self.t.reserve(n_events);
     }
 
     /// Appends one event.

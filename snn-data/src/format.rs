@@ -1,5 +1,6 @@
 //! File formats: bytes to values and back. Nothing here panics on any bytes.
 
+pub mod decode;
 pub mod idx;
 pub mod nmnist_bin;
 

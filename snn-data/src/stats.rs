@@ -218,7 +218,7 @@ mod tests {
         let indices: Vec<usize> = report.findings.iter().map(|finding| finding.index).collect();
         assert_eq!(indices, [0, 1, 3, 4]);
         assert!(
-            report.findings[1].to_string().contains("0/2.bin: 8 bytes are not"),
+            report.findings[1].to_string().contains("0/2.bin: truncated in event at byte offset 5"),
             "{}",
             report.findings[1]
         );

@@ -296,7 +296,7 @@ mod tests {
         fs::write(root.path().join("5/00001.bin"), [1, 2, 3]).unwrap();
         let data = NMnist::open(root.path(), &Selection::Whole).unwrap();
         let message = data.events(0).unwrap_err().to_string();
-        assert!(message.contains("00001.bin: 3 bytes are not a whole number of 5-byte events"), "{message}");
+        assert!(message.contains("00001.bin: truncated in event at byte offset 0"), "{message}");
         assert!(matches!(data.events(1), Err(DataError::BadIndex { index: 1, len: 1 })));
     }
 }

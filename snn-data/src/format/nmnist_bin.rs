@@ -11,6 +11,7 @@
 
 use std::path::Path;
 
+use super::decode::{self, Damage, Decode, for_each_word, nothing_left};
 use super::{read_file, write_file};
 use crate::error::{DataError, FormatError};
 use crate::event::{Event, EventStream, SensorSize};
@@ -30,7 +31,7 @@ const MAX_US: u32 = (1 << 23) - 1;
 ///
 /// # Errors
 ///
-/// [`FormatError::Empty`], [`FormatError::PartialEvent`], [`FormatError::OutsideSensor`] (not a recording of this
+/// [`FormatError::Empty`], [`FormatError::Truncated`], [`FormatError::OutsideSensor`] (not a recording of this
 /// sensor), [`FormatError::TimeOverflow`].
 ///
 /// # Examples
@@ -49,27 +50,43 @@ pub fn decode(bytes: &[u8], sensor: SensorSize) -> Result<EventStream, FormatErr
     if bytes.is_empty() {
         return Err(FormatError::Empty { expected: EVENT_BYTES });
     }
-    let (words, tail) = bytes.as_chunks::<EVENT_BYTES>();
-    if !tail.is_empty() {
-        return Err(FormatError::PartialEvent { len: bytes.len() });
+    Ok(decode::decode(Bin40::new(sensor), bytes, Damage::Refuse)?.events)
+}
+
+/// The layout's state machine.
+#[derive(Debug, Clone)]
+pub struct Bin40 {
+    sensor: SensorSize,
+    overflow_us: u32,
+}
+
+impl Bin40 {
+    /// For recordings of `sensor`, which the file does not name.
+    pub fn new(sensor: SensorSize) -> Self {
+        Self { sensor, overflow_us: 0 }
     }
-    let mut events = EventStream::with_capacity(words.len());
-    let mut overflow_us = 0u32;
-    for (k, word) in words.iter().enumerate() {
-        let offset = k * EVENT_BYTES;
-        let overflow = || FormatError::TimeOverflow { offset };
-        if word[1] == OVERFLOW_ROW {
-            overflow_us = overflow_us.checked_add(OVERFLOW_US).ok_or_else(overflow)?;
-            continue;
-        }
-        let event = decode_word(*word);
-        if !sensor.contains(event.x, event.y) {
-            return Err(FormatError::OutsideSensor { offset, x: event.x, y: event.y, sensor });
-        }
-        let t = event.t.checked_add(overflow_us).ok_or_else(overflow)?;
-        events.push(Event { t, ..event });
+}
+
+impl Decode for Bin40 {
+    fn feed(&mut self, bytes: &[u8], offset: usize, events: &mut EventStream) -> Result<usize, FormatError> {
+        events.reserve(bytes.len() / EVENT_BYTES);
+        for_each_word(bytes, offset, |word: [u8; EVENT_BYTES], offset| {
+            let overflow = || FormatError::TimeOverflow { offset };
+            if word[1] == OVERFLOW_ROW {
+                self.overflow_us = self.overflow_us.checked_add(OVERFLOW_US).ok_or_else(overflow)?;
+                return Ok(());
+            }
+            let event = decode_word(word);
+            self.sensor.check(event.x, event.y, offset)?;
+            let t = event.t.checked_add(self.overflow_us).ok_or_else(overflow)?;
+            events.push(Event { t, ..event });
+            Ok(())
+        })
     }
-    Ok(events)
+
+    fn finish(&self, rest: &[u8], offset: usize) -> Result<(), FormatError> {
+        nothing_left(rest, offset, "event", EVENT_BYTES as u64)
+    }
 }
 
 fn decode_word([x, y, high, mid, low]: [u8; EVENT_BYTES]) -> Event {
@@ -134,10 +151,16 @@ mod tests {
     #[test]
     fn bad_bytes_are_named() {
         assert_eq!(message(&[]), "the file is empty, expected at least 5 bytes");
-        let partial = "7 bytes are not a whole number of 5-byte events: 2 stray bytes at offset 5";
+        let partial = "truncated in event at byte offset 5: expected 5 bytes, found 2";
         assert_eq!(message(&[0; 7]), partial);
         let outside = "event at byte offset 5: (x, y) = (3, 34) lies outside the 34x34 sensor";
         assert!(message(&[1, 1, 0, 0, 0, 3, 34, 0, 0, 0]).starts_with(outside));
+    }
+
+    #[test]
+    fn it_may_be_cut_anywhere() {
+        let file = [[1, 2, 0x80, 0, 7], [9, 240, 0, 0, 0], [33, 0, 0, 1, 0]].concat();
+        decode::testing::check_decoder(|| Bin40::new(NMNIST_SENSOR), &file);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct SampleKey {
 
 /// Random movements and losses of events, drawn anew for each sample and epoch.
 ///
-/// Each recording is turned and scaled about the sensor's center, then shifted by whole pixels, then loses events;
+/// Each recording is scaled, slanted and turned about the sensor's center, then shifted by whole pixels, then loses events;
 /// positions are rounded half to even, and events that leave the sensor are left out. Times do not change.
 ///
 /// # Examples
@@ -43,15 +43,17 @@ pub struct Augment {
     pub max_shift: u16,
     /// Largest rotation in degrees, either way. Default: 10.
     pub max_rotation_deg: f32,
-    /// Largest relative change of size, either way. Default: 0.
+    /// Largest relative change of size along each axis, either way. Default: 0.
     pub max_scaling: f32,
+    /// Largest slant, columns a row, either way. Default: 0.
+    pub max_shear: f32,
     /// Largest probability of losing an event; a recording's own is uniform in `0..=max`. Default: 0.1.
     pub max_drop: f32,
 }
 
 impl Default for Augment {
     fn default() -> Self {
-        Self { max_shift: 2, max_rotation_deg: 10.0, max_scaling: 0.0, max_drop: 0.1 }
+        Self { max_shift: 2, max_rotation_deg: 10.0, max_scaling: 0.0, max_shear: 0.0, max_drop: 0.1 }
     }
 }
 
@@ -60,7 +62,7 @@ impl Augment {
     ///
     /// # Errors
     ///
-    /// [`DataError::BadSetting`] unless rotation is in 0..180, scaling and drop in 0..1, and the shift below 2^15.
+    /// [`DataError::BadSetting`] unless rotation is in 0..180, scaling, shear and drop in 0..1, and the shift below 2^15.
     pub fn check(self) -> Result<Self, DataError> {
         DataError::require(
             "largest rotation in degrees",
@@ -69,6 +71,7 @@ impl Augment {
             "0 to 180",
         )?;
         DataError::require("largest scaling", self.max_scaling.into(), 0.0..1.0, "0 or more and below 1")?;
+        DataError::require("largest shear", self.max_shear.into(), 0.0..=1.0, "0 to 1")?;
         DataError::require(
             "largest probability of losing an event",
             self.max_drop.into(),
@@ -97,10 +100,16 @@ impl Augment {
 
     fn draw_movement(&self, rng: &mut ChaCha8Rng, sensor: SensorSize) -> Movement {
         let max_shift = i32::from(self.max_shift);
-        let angle = (self.max_rotation_deg * symmetric(rng)).to_radians();
-        let scale = 1.0 + self.max_scaling * symmetric(rng);
+        let (sin, cos) = (self.max_rotation_deg * symmetric(rng)).to_radians().sin_cos();
+        let mut scale = || 1.0 + self.max_scaling * symmetric(rng);
+        let (width, height) = (scale(), scale());
+        let shear = self.max_shear * symmetric(rng);
         let mut shift = || rng.random_range(-max_shift..=max_shift);
-        Movement { sensor, cos: scale * angle.cos(), sin: scale * angle.sin(), shift: (shift(), shift()) }
+        Movement {
+            sensor,
+            rows: [[cos * width, (cos * shear - sin) * height], [sin * width, (sin * shear + cos) * height]],
+            shift: (shift(), shift()),
+        }
     }
 }
 
@@ -109,11 +118,10 @@ fn symmetric(rng: &mut ChaCha8Rng) -> f32 {
     2.0 * rng.random::<f32>() - 1.0
 }
 
-/// Rotation, scaling and shift of one recording.
+/// Linear map about the center, and shift, of one recording.
 struct Movement {
     sensor: SensorSize,
-    cos: f32,
-    sin: f32,
+    rows: [[f32; 2]; 2],
     shift: (i32, i32),
 }
 
@@ -122,8 +130,8 @@ impl Movement {
         let center_x = (f32::from(self.sensor.width) - 1.0) / 2.0;
         let center_y = (f32::from(self.sensor.height) - 1.0) / 2.0;
         let (x, y) = (f32::from(event.x) - center_x, f32::from(event.y) - center_y);
-        let turned_x = round_i32(center_x + self.cos * x - self.sin * y);
-        let turned_y = round_i32(center_y + self.sin * x + self.cos * y);
+        let [turned_x, turned_y] = self.rows.map(|[along_x, along_y]| along_x * x + along_y * y);
+        let (turned_x, turned_y) = (round_i32(center_x + turned_x), round_i32(center_y + turned_y));
         let x = coordinate_within(turned_x.saturating_add(self.shift.0), self.sensor.width)?;
         let y = coordinate_within(turned_y.saturating_add(self.shift.1), self.sensor.height)?;
         Some(Event { x, y, ..event })
@@ -137,7 +145,8 @@ mod tests {
     use super::*;
 
     const SENSOR: SensorSize = SensorSize::new(34, 34);
-    const STILL: Augment = Augment { max_shift: 0, max_rotation_deg: 0.0, max_scaling: 0.0, max_drop: 0.0 };
+    const STILL: Augment =
+        Augment { max_shift: 0, max_rotation_deg: 0.0, max_scaling: 0.0, max_shear: 0.0, max_drop: 0.0 };
 
     fn key(seed: u64) -> SampleKey {
         SampleKey { seed, epoch: 0, sample: 0 }
@@ -203,7 +212,7 @@ mod tests {
     proptest! {
         #[test]
         fn events_stay_on_the_sensor(seed in any::<u64>(), max_scaling in 0.0f32..0.9) {
-            let augment = Augment { max_shift: 40, max_rotation_deg: 180.0, max_scaling, max_drop: 0.3 };
+            let augment = Augment { max_shift: 40, max_rotation_deg: 180.0, max_scaling, max_shear: 0.5, max_drop: 0.3 };
             let moved = augment.apply(&grid(), SENSOR, key(seed));
             prop_assert!(moved.iter().all(|e| SENSOR.contains(e.x, e.y)));
         }
