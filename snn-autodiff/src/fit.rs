@@ -23,6 +23,49 @@ pub struct Batch {
     pub labels: Vec<usize>,
 }
 
+/// A batch whose labels and samples differ in number, or without samples.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("batch of shape {shape:?} with {labels} labels")]
+pub struct BadBatch {
+    /// Shape of its samples.
+    pub shape: Vec<usize>,
+    /// Number of its labels.
+    pub labels: usize,
+}
+
+impl Batch {
+    /// Makes sure that there are samples, each with a label.
+    ///
+    /// # Errors
+    /// [`BadBatch`] if not.
+    pub fn check(&self) -> Result<(), BadBatch> {
+        let shape = self.x.shape();
+        if shape.len() >= 3 && shape[1] == self.labels.len() && !self.x.is_empty() {
+            return Ok(());
+        }
+        Err(BadBatch { shape: shape.to_vec(), labels: self.labels.len() })
+    }
+
+    /// At most `size` of its samples, from number `first` on.
+    ///
+    /// # Panics
+    /// If there is no sample `first`, or [`Batch::check`] fails.
+    #[must_use]
+    pub fn samples(&self, first: usize, size: usize) -> Self {
+        let (n_steps, n) = (self.x.shape()[0], self.labels.len());
+        let last = first.saturating_add(size).min(n);
+        if first == 0 && last == n {
+            return self.clone();
+        }
+        let sample = self.x.len() / (n_steps * n);
+        let steps = self.x.as_slice().chunks(n * sample);
+        let x: Vec<f32> = steps.flat_map(|step| &step[first * sample..last * sample]).copied().collect();
+        let mut shape = self.x.shape().to_vec();
+        shape[1] = last - first;
+        Self { x: Tensor::new(&shape, x), labels: self.labels[first..last].to_vec() }
+    }
+}
+
 /// Why a data source could not deliver.
 pub type DataError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -140,13 +183,8 @@ pub enum FitError {
         name: String,
     },
     /// A batch whose labels and samples differ in number, or without samples.
-    #[error("batch of shape {shape:?} with {labels} labels")]
-    Batch {
-        /// Shape of its samples.
-        shape: Vec<usize>,
-        /// Number of its labels.
-        labels: usize,
-    },
+    #[error(transparent)]
+    Batch(#[from] BadBatch),
     /// A label that the network has no output for.
     #[error("label {label}, but the network tells {n_classes} classes apart")]
     Label {
@@ -183,7 +221,7 @@ pub fn fit<M: Module + Sync>(
         let mut learning_rate = config.learning_rate;
         for (i, batch) in (0..).zip(data.batches(epoch)) {
             let batch = batch.map_err(FitError::Data)?;
-            check(&batch)?;
+            batch.check()?;
             learning_rate =
                 config.learning_rate * config.schedule.factor(epoch as f64 + i as f64 / n_batches);
             let done = learn(net, &batch, loss, optimizer, config, progress, (i, learning_rate))?;
@@ -204,14 +242,6 @@ pub fn fit<M: Module + Sync>(
 #[allow(clippy::cast_precision_loss, reason = "a number of batches")]
 fn count_hint(hint: (usize, Option<usize>)) -> f64 {
     hint.1.unwrap_or(hint.0).max(1) as f64
-}
-
-fn check(batch: &Batch) -> Result<(), FitError> {
-    let shape = batch.x.shape();
-    if shape.len() >= 3 && shape[1] == batch.labels.len() && !batch.x.is_empty() {
-        return Ok(());
-    }
-    Err(FitError::Batch { shape: shape.to_vec(), labels: batch.labels.len() })
 }
 
 #[derive(Clone, Debug, Default)]
@@ -269,7 +299,7 @@ fn learn<M: Module + Sync>(
         .into_par_iter()
         .map(|i| {
             let pass = Pass::training(sub_seed(seed, &i.to_string()));
-            run_part(shared, &slice(batch, i * size, size), loss, n, &pass)
+            run_part(shared, &batch.samples(i * size, size), loss, n, &pass)
         })
         .collect();
     let mut totals = Totals { n, ..Totals::default() };
@@ -336,20 +366,6 @@ fn hits(predicted: &[usize], labels: &[usize]) -> usize {
 }
 
 /// Samples `first..first + size` of a batch, or as many as there are.
-fn slice(batch: &Batch, first: usize, size: usize) -> Batch {
-    let (n_steps, n) = (batch.x.shape()[0], batch.labels.len());
-    let last = (first + size).min(n);
-    if first == 0 && last == n {
-        return batch.clone();
-    }
-    let sample = batch.x.len() / (n_steps * n);
-    let steps = batch.x.as_slice().chunks(n * sample);
-    let x: Vec<f32> = steps.flat_map(|step| &step[first * sample..last * sample]).copied().collect();
-    let mut shape = batch.x.shape().to_vec();
-    shape[1] = last - first;
-    Batch { x: Tensor::new(&shape, x), labels: batch.labels[first..last].to_vec() }
-}
-
 fn update_statistics<M: Module>(net: &mut M, statistics: Vec<(String, Tensor<f32>)>, momentum: f32) {
     for (name, batch) in statistics {
         net.visit_params_mut(&mut |p| {
@@ -401,11 +417,11 @@ pub fn evaluate<M: Module + Sync>(
         Evaluation { accuracy: 0.0, loss: 0.0, n: 0, hits: Vec::new(), activity: Activity::default() };
     for batch in data.batches(0) {
         let batch = batch.map_err(FitError::Data)?;
-        check(&batch)?;
+        batch.check()?;
         let n = batch.labels.len();
         let parts: Result<Vec<Evaluation>, FitError> = (0..n.div_ceil(EVALUATION_CHUNK))
             .into_par_iter()
-            .map(|i| evaluate_part(net, &slice(&batch, i * EVALUATION_CHUNK, EVALUATION_CHUNK), loss))
+            .map(|i| evaluate_part(net, &batch.samples(i * EVALUATION_CHUNK, EVALUATION_CHUNK), loss))
             .collect();
         for part in parts? {
             all.loss += part.loss;

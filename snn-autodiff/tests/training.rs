@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use rayon::ThreadPoolBuilder;
-use snn_autodiff::fit::{DataError, EpochSummary, Event, FitError, Progress};
+use snn_autodiff::fit::{BadBatch, DataError, EpochSummary, Event, FitError, Progress};
 use snn_autodiff::optim::{Adam, Schedule, State};
 use snn_autodiff::{Batch, BatchSource, FitConfig, evaluate, fit};
 use snn_core::layer::{Conv2dConfig, Sequential};
@@ -223,7 +223,7 @@ fn a_batch_that_is_none_is_refused() {
         let data = Fixed(vec![good.clone(), bad]);
         let errors = [fit_once(&data, &config(1), None), evaluate(&dense(7), &data, &LOSS).map(|_| ())];
         for error in errors.map(Result::unwrap_err) {
-            let FitError::Batch { shape, labels } = error else { panic!("{error}") };
+            let FitError::Batch(BadBatch { shape, labels }) = error else { panic!("{error}") };
             assert_eq!((shape, labels), expected);
         }
     }

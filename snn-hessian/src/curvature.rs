@@ -5,7 +5,7 @@
 
 use crate::probe::ParamSet;
 use rayon::prelude::*;
-use snn_autodiff::fit::DataError;
+use snn_autodiff::fit::{BadBatch, DataError};
 use snn_autodiff::{Batch, BatchSource, Grads, Sample, ggn_vp, hvp};
 use snn_core::loss::Loss;
 use snn_core::neuron::{Firing, ResetGrad};
@@ -98,13 +98,8 @@ pub enum CurvatureError {
     #[error("the data source has no samples")]
     NoData,
     /// A batch whose labels and samples differ in number, or without samples.
-    #[error("batch of shape {shape:?} with {labels} labels")]
-    Batch {
-        /// Shape of its samples.
-        shape: Vec<usize>,
-        /// Number of its labels.
-        labels: usize,
-    },
+    #[error(transparent)]
+    Batch(#[from] BadBatch),
     /// A product of the curvature with a vector is not finite, for parameters, data or a loss that are not, or too
     /// large for `f32`.
     #[error("curvature by `{tensor}` is {value}, expected a finite number")]
@@ -211,13 +206,13 @@ impl<M: Module + Sync> Operator<'_, M> {
     ) -> Result<usize, CurvatureError> {
         let mut n_samples = 0;
         for batch in self.data.batches(0) {
-            let batch = checked(batch.map_err(CurvatureError::Data)?)?;
+            let batch = batch.map_err(CurvatureError::Data)?;
+            batch.check()?;
             let n = batch.labels.len();
             let parts: Vec<R> = (0..n.div_ceil(self.micro_batch))
                 .into_par_iter()
                 .map(|i| {
-                    let first = i * self.micro_batch;
-                    let part = samples(&batch, first..n.min(first.saturating_add(self.micro_batch)));
+                    let part = batch.samples(i * self.micro_batch, self.micro_batch);
                     map(&self.products(&part, directions))
                 })
                 .collect();
@@ -275,26 +270,4 @@ pub(crate) fn at_least_one(field: &'static str, value: usize) -> Result<(), Curv
 
 fn add(sum: &mut [f64], part: &[f64]) {
     sum.iter_mut().zip(part).for_each(|(s, x)| *s += x);
-}
-
-fn checked(batch: Batch) -> Result<Batch, CurvatureError> {
-    let shape = batch.x.shape();
-    if shape.len() >= 3 && shape[1] == batch.labels.len() && !batch.x.is_empty() {
-        return Ok(batch);
-    }
-    Err(CurvatureError::Batch { shape: shape.to_vec(), labels: batch.labels.len() })
-}
-
-/// Some samples of a batch.
-fn samples(batch: &Batch, range: Range<usize>) -> Batch {
-    let (n_steps, n) = (batch.x.shape()[0], batch.labels.len());
-    if range.len() == n {
-        return batch.clone();
-    }
-    let size = batch.x.len() / (n_steps * n);
-    let steps = batch.x.as_slice().chunks(n * size);
-    let x = steps.flat_map(|step| &step[range.start * size..range.end * size]).copied().collect();
-    let mut shape = batch.x.shape().to_vec();
-    shape[1] = range.len();
-    Batch { x: Tensor::new(&shape, x), labels: batch.labels[range].to_vec() }
 }
