@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// How training recordings are varied: with few of them a network learns them by heart long before it generalizes.
 const AUGMENT: Augment =
-    Augment { max_shift: 3, max_rotation_deg: 15.0, max_scaling: 0.15, max_shear: 0.2, max_drop: 0.3 };
+    Augment { max_shift: 3, max_rotation_deg: 15.0, max_scaling: 0.15, max_shear: 0.1, max_drop: 0.3 };
 
 /// Recordings in memory, divided.
 #[derive(Debug)]
@@ -110,6 +110,15 @@ impl<'a> Frames<'a> {
     /// What [`Batches::new`] refuses.
     pub fn in_order(data: &'a dyn Dataset, config: &DataConfig) -> Result<Self, DataError> {
         Self::new(data, batch_config(config))
+    }
+
+    /// All samples as they are, in an order drawn once, so that the first batches hold all classes: for calibration and
+    /// curvature.
+    ///
+    /// # Errors
+    /// What [`Batches::new`] refuses.
+    pub fn mixed(data: &'a dyn Dataset, config: &DataConfig, seed: u64) -> Result<Self, DataError> {
+        Self::new(data, BatchConfig { order: Order::Shuffled, seed, ..batch_config(config) })
     }
 
     fn new(data: &'a dyn Dataset, batch: BatchConfig) -> Result<Self, DataError> {

@@ -54,6 +54,8 @@ pub struct Settings {
     pub qat: TrainConfig,
     /// The same with one layer quantized.
     pub layer_qat: TrainConfig,
+    /// Training in full precision with the four-state neuron.
+    pub four_state: TrainConfig,
     /// Training with local losses.
     pub local: TrainConfig,
     /// Widths that single layers are quantized to.
@@ -93,19 +95,20 @@ impl Settings {
             seeds: vec![1, 2, 3],
             folds: 0,
             fold_mean_bits: vec![4],
-            data: DataConfig { n_steps: 16, batch_size: 32, ..DataConfig::default() },
+            data: DataConfig { n_steps: 16, batch_size: 16, ..DataConfig::default() },
             net: net("64C7s2p3-LIF-128C7s2p3-LIF-128C7s2p3-LIF-D0.4-10", 0.8, -0.25),
-            train: epochs(34, 2e-3),
-            qat: epochs(6, 5e-4),
-            layer_qat: epochs(2, 5e-4),
-            local: epochs(20, 2e-3),
+            train: epochs(40, 1.5e-3),
+            qat: epochs(6, 4e-4),
+            layer_qat: epochs(1, 4e-4),
+            four_state: epochs(20, 1.5e-3),
+            local: epochs(12, 1.5e-3),
             layer_widths: vec![8, 4, 3, 2],
             widths: vec![1, 2, 3, 4, 5, 6, 8, 10, 12, 16],
             mean_bits: vec![8, 4, 3, 2],
             state_bits: 8,
             max_probes: 32,
             rel_std_err: 0.05,
-            trace_batches: 4,
+            trace_batches: 8,
         }
     }
 
@@ -118,6 +121,7 @@ impl Settings {
             train: epochs(12, 3e-3),
             qat: epochs(3, 1e-3),
             layer_qat: epochs(1, 1e-3),
+            four_state: epochs(12, 3e-3),
             local: epochs(6, 3e-3),
             max_probes: 32,
             trace_batches: 4,

@@ -33,6 +33,8 @@ use std::path::{Path, PathBuf};
 /// Loss of all networks with a trained readout: cross-entropy of the mean output current.
 pub(super) const LOSS: Loss = Loss::CrossEntropyMean;
 const N_CLASSES: usize = 10;
+/// Training batches that scales and ranges are found on.
+const CALIBRATION_BATCHES: usize = 4;
 /// The paper's bits of its three convolutions; the readout, which the paper keeps in float, gets 8.
 const PAPER_BITS: [u32; 4] = [8, 8, 16, 8];
 
@@ -191,7 +193,7 @@ impl<'a> Trial<'a> {
             cells,
             folder,
             train: Frames::for_training(&splits.train, &settings.data, seed)?,
-            calibration: Frames::in_order(&splits.train, &settings.data)?,
+            calibration: Frames::mixed(&splits.train, &settings.data, seed)?,
             test: Frames::in_order(&splits.test, &settings.data)?,
         })
     }
@@ -315,7 +317,7 @@ impl<'a> Trial<'a> {
     fn four_state(&self) -> anyhow::Result<Trained> {
         self.cell("four-state", || {
             let mut net = model::build(&self.settings.four_state_net(), self.frame(), self.seed)?;
-            let epochs = self.learn("four-state", &mut net, &LOSS, &self.settings.train)?;
+            let epochs = self.learn("four-state", &mut net, &LOSS, &self.settings.four_state)?;
             Ok(Trained { score: self.score(&net)?, epochs })
         })
     }
@@ -483,7 +485,7 @@ impl<'a> Trial<'a> {
         neurons: &BTreeSet<String>,
         plan: &QuantPlan,
     ) -> anyhow::Result<QuantPlan> {
-        let batches: Result<Vec<_>, _> = self.calibration.batches(0).take(2).collect();
+        let batches: Result<Vec<_>, _> = self.calibration.batches(0).take(CALIBRATION_BATCHES).collect();
         let inputs = batches.map_err(|error| anyhow!(error))?.into_iter().map(|batch| batch.x);
         Ok(calibrate(net, neurons, plan, inputs)?)
     }
