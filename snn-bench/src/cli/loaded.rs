@@ -4,7 +4,7 @@ use super::network::Network;
 use super::settings;
 use anyhow::Context;
 use snn_bench::config::{Config, DataConfig};
-use snn_bench::data::{self, Frames, Splits};
+use snn_bench::data::{self, Splits};
 use snn_bench::run_dir::{RunDir, RunDirError, RunFile};
 use snn_bench::{model, training};
 use snn_core::io;
@@ -80,12 +80,6 @@ pub(super) fn untrained(config: &Config) -> anyhow::Result<Sequential> {
 pub(super) fn listed(config: &DataConfig, list: &Path) -> anyhow::Result<Preloaded> {
     let folder = config.path.as_ref().context("--split needs a folder of recordings: give --data")?;
     Ok(Preloaded::load(&NMnist::open(folder, &Selection::SplitFile(list.to_owned()))?)?)
-}
-
-/// Training frames as they are, shuffled: a few batches of them are a fair sample.
-pub(super) fn sampled<'a>(splits: &'a Splits, config: &Config) -> anyhow::Result<Frames<'a>> {
-    let data = DataConfig { augment: false, ..config.data.clone() };
-    Ok(Frames::for_training(&splits.train, &data, config.seed)?)
 }
 
 /// The run directory of a path and the parameter file in it.

@@ -1,6 +1,6 @@
 //! `quantize`: a trained network at the bits of a plan, as it is or trained on.
 
-use super::loaded::{Loaded, sampled};
+use super::loaded::Loaded;
 use super::network::{Network, stuck_layers};
 use super::output::Output;
 use super::plans;
@@ -94,7 +94,7 @@ fn quantized(args: &Args, loaded: &Loaded, plan: QuantPlan, splits: &Splits) -> 
 }
 
 fn calibration_data(args: &Args, loaded: &Loaded, splits: &Splits) -> anyhow::Result<Vec<Tensor<f32>>> {
-    let frames = sampled(splits, &loaded.config)?;
+    let frames = Frames::mixed(&splits.train, &loaded.config.data, loaded.config.seed)?;
     let batches = Take::new(&frames, args.batches);
     let frames: Result<Vec<_>, _> = batches.batches(0).map(|batch| batch.map(|batch| batch.x)).collect();
     frames.map_err(|error| anyhow::anyhow!(error))

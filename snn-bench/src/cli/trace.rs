@@ -1,12 +1,12 @@
 //! `trace`: curvature of each weight tensor, with its standard error.
 
-use super::loaded::{Loaded, sampled};
+use super::loaded::Loaded;
 use super::output::Output;
 use super::trace_file::{self, Kind, Measurement, Trace};
 use anyhow::ensure;
 use indicatif::ProgressBar;
 use serde_json::json;
-use snn_bench::data::Take;
+use snn_bench::data::{Frames, Take};
 use snn_bench::estimate::Estimate;
 use snn_bench::interrupt::{self, Interrupted};
 use snn_bench::progress::{self, Watched};
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
 
 fn measure(args: &Args, loaded: &Loaded) -> anyhow::Result<Measurement> {
     let splits = loaded.splits()?;
-    let frames = sampled(&splits, &loaded.config)?;
+    let frames = Frames::mixed(&splits.train, &loaded.config.data, loaded.config.seed)?;
     let batches = Take::new(&frames, args.batches);
     let data = Watched::new(&batches, ProgressBar::hidden());
     let config = TraceConfig {
