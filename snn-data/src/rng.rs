@@ -14,6 +14,8 @@ pub(crate) enum Purpose {
     Sensor,
     Recording,
     Glyph,
+    Transform,
+    Mixup,
 }
 
 /// The generator for one purpose, epoch and item of a seed.

@@ -3,6 +3,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::chain::Transform;
 use crate::error::DataError;
 use crate::event::{Event, EventStream, SensorSize};
 use crate::num::{coordinate_within, round_i32};
@@ -17,6 +18,14 @@ pub struct SampleKey {
     pub epoch: usize,
     /// Index of the sample in its data set.
     pub sample: usize,
+}
+
+impl SampleKey {
+    /// The key of the transform at a place of a chain, so that no two transforms draw the same numbers.
+    pub(crate) fn at_place(self, place: u64) -> Self {
+        // The golden ratio's bits: seeds that users choose are small numbers, which this never turns into each other.
+        Self { seed: self.seed ^ place.wrapping_mul(0x9E37_79B9_7F4A_7C15), ..self }
+    }
 }
 
 /// Random movements and losses of events, drawn anew for each sample and epoch.
@@ -82,7 +91,7 @@ impl Augment {
         Ok(self)
     }
 
-    /// The augmented recording.
+    /// The augmented recording; the same as by [`Transform`].
     pub fn apply(&self, events: &EventStream, sensor: SensorSize, key: SampleKey) -> EventStream {
         let mut rng = stream(key.seed, Purpose::Augment, key.epoch, key.sample);
         let movement = self.draw_movement(&mut rng, sensor);
@@ -110,6 +119,12 @@ impl Augment {
             rows: [[cos * width, (cos * shear - sin) * height], [sin * width, (sin * shear + cos) * height]],
             shift: (shift(), shift()),
         }
+    }
+}
+
+impl Transform for Augment {
+    fn apply(&self, events: &EventStream, sensor: SensorSize, key: SampleKey) -> EventStream {
+        Self::apply(self, events, sensor, key)
     }
 }
 

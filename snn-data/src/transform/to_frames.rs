@@ -110,6 +110,19 @@ pub struct Crop {
     pub anchor: CropAnchor,
 }
 
+impl Crop {
+    /// Columns and rows that are taken away at the left and at the top.
+    pub(super) fn margin(self, sensor: SensorSize) -> (i32, i32) {
+        let margin = |from: u16, to: u16| i32::from(from.saturating_sub(to) / 2);
+        match self.anchor {
+            CropAnchor::TopLeft => (0, 0),
+            CropAnchor::Center => {
+                (margin(sensor.width, self.size.width), margin(sensor.height, self.size.height))
+            }
+        }
+    }
+}
+
 /// Settings of the conversion from events to frames.
 ///
 /// The order is: time window and saccade, centering, crop, binning. Channel 0 is OFF, channel 1 is ON (the order of
@@ -185,7 +198,12 @@ impl ToFrames {
         }
         DataError::require("frame width", size.width.into(), 1.0..=sensor.width.into(), fits)?;
         DataError::require("frame height", size.height.into(), 1.0..=sensor.height.into(), fits)?;
-        Ok(Framer { settings: *self, sensor, size, margin: self.margin(sensor, size) })
+        Ok(Framer {
+            settings: *self,
+            sensor,
+            size,
+            margin: self.crop.map_or((0, 0), |crop| crop.margin(sensor)),
+        })
     }
 
     /// Converts one recording: `framer(sensor)?.frames(events)`.
@@ -218,16 +236,6 @@ impl ToFrames {
     pub fn n_frames(&self) -> usize {
         match self.binning {
             Binning::TimeBins { n } | Binning::EqualCounts { n } => n,
-        }
-    }
-
-    /// Columns and rows that the crop takes away at the left and at the top.
-    fn margin(&self, sensor: SensorSize, size: SensorSize) -> (i32, i32) {
-        match self.crop {
-            Some(Crop { anchor: CropAnchor::Center, .. }) => {
-                (i32::from((sensor.width - size.width) / 2), i32::from((sensor.height - size.height) / 2))
-            }
-            _ => (0, 0),
         }
     }
 }
