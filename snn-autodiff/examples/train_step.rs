@@ -3,9 +3,9 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
-use snn_autodiff::fit::{DataError, Event, Progress};
+use snn_autodiff::fit::{Event, Progress};
 use snn_autodiff::optim::Adam;
-use snn_autodiff::{Batch, BatchSource, FitConfig, fit};
+use snn_autodiff::{Batch, BatchIter, BatchSource, FitConfig, fit};
 use snn_core::layer::parse;
 use snn_core::loss::Loss;
 use snn_core::neuron::Lif;
@@ -20,7 +20,7 @@ const STEPS: usize = 9;
 struct Repeated(Batch);
 
 impl BatchSource for Repeated {
-    fn batches(&self, _epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_> {
+    fn batches(&self, _epoch: u64) -> BatchIter<'_> {
         Box::new((0..STEPS).map(|_| Ok(self.0.clone())))
     }
 }

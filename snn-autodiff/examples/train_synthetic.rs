@@ -2,9 +2,9 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints its results")]
 
-use snn_autodiff::fit::{DataError, Event, Progress};
+use snn_autodiff::fit::{Event, Progress};
 use snn_autodiff::optim::Adam;
-use snn_autodiff::{Batch, BatchSource, FitConfig, evaluate, fit};
+use snn_autodiff::{Batch, BatchIter, BatchSource, FitConfig, evaluate, fit};
 use snn_core::layer::Sequential;
 use snn_core::loss::Loss;
 use snn_core::neuron::Lif;
@@ -21,7 +21,7 @@ const BATCH: usize = 32;
 struct RandomPatterns;
 
 impl BatchSource for RandomPatterns {
-    fn batches(&self, epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_> {
+    fn batches(&self, epoch: u64) -> BatchIter<'_> {
         let batch = |seed: u64| {
             let labels: Vec<usize> = (0..BATCH).map(|i| i % N_CLASSES).collect();
             let entries = labels.iter().flat_map(|&label| label * N_INPUTS..(label + 1) * N_INPUTS);

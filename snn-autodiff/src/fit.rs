@@ -69,10 +69,14 @@ impl Batch {
 /// Why a data source could not deliver.
 pub type DataError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Batches in order, or why there is no next one. Training asks for a batch while it learns from the one before, from
+/// another thread.
+pub type BatchIter<'a> = Box<dyn Iterator<Item = Result<Batch, DataError>> + Send + 'a>;
+
 /// Where batches come from.
 pub trait BatchSource: Sync {
     /// The batches of an epoch, in order: the same for the same epoch.
-    fn batches(&self, epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_>;
+    fn batches(&self, epoch: u64) -> BatchIter<'_>;
 }
 
 /// How to train.
@@ -216,15 +220,22 @@ pub fn fit<M: Module + Sync>(
 ) -> Result<(), FitError> {
     while progress.epoch < config.epochs {
         let epoch = progress.epoch;
-        let n_batches = count_hint(data.batches(epoch).size_hint());
+        let mut batches = data.batches(epoch);
+        let n_batches = count_hint(batches.size_hint());
         let mut totals = Totals::default();
         let mut learning_rate = config.learning_rate;
-        for (i, batch) in (0..).zip(data.batches(epoch)) {
+        let mut next = batches.next();
+        for i in 0.. {
+            let Some(batch) = next else { break };
             let batch = batch.map_err(FitError::Data)?;
             batch.check()?;
             learning_rate =
                 config.learning_rate * config.schedule.factor(epoch as f64 + i as f64 / n_batches);
-            let done = learn(net, &batch, loss, optimizer, config, progress, (i, learning_rate))?;
+            let (following, done) = while_fetching(&mut batches, || {
+                learn(net, &batch, loss, optimizer, config, progress, (i, learning_rate))
+            });
+            next = following;
+            let done = done?;
             totals.add(&done);
             let event = Event::Batch { epoch, batch: i, loss: done.loss };
             if watch(&event, net, progress).is_break() {
@@ -237,6 +248,21 @@ pub fn fit<M: Module + Sync>(
         }
     }
     Ok(())
+}
+
+/// Does `work` while another thread gets the next batch; at most one batch is ahead.
+fn while_fetching<R>(
+    batches: &mut BatchIter<'_>,
+    work: impl FnOnce() -> R,
+) -> (Option<Result<Batch, DataError>>, R) {
+    std::thread::scope(|scope| {
+        let fetching = scope.spawn(|| batches.next());
+        let done = work();
+        match fetching.join() {
+            Ok(next) => (next, done),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a number of batches")]

@@ -18,7 +18,7 @@ pub mod hvp;
 pub mod optim;
 pub mod tape;
 
-pub use fit::{Batch, BatchSource, Evaluation, FitConfig, evaluate, fit};
+pub use fit::{Batch, BatchIter, BatchSource, Evaluation, FitConfig, evaluate, fit};
 pub use grads::Grads;
 pub use hvp::{Sample, ggn_vp, gradient, hvp};
 pub use tape::{Tape, Var};

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use rayon::ThreadPoolBuilder;
-use snn_autodiff::fit::{BadBatch, DataError, EpochSummary, Event, FitError, Progress};
+use snn_autodiff::fit::{BadBatch, EpochSummary, Event, FitError, Progress};
 use snn_autodiff::optim::{Adam, Schedule, State};
-use snn_autodiff::{Batch, BatchSource, FitConfig, evaluate, fit};
+use snn_autodiff::{Batch, BatchIter, BatchSource, FitConfig, evaluate, fit};
 use snn_core::layer::{Conv2dConfig, Sequential};
 use snn_core::loss::Loss;
 use snn_core::neuron::{Li, Lif};
@@ -35,7 +35,7 @@ impl Patterns {
 }
 
 impl BatchSource for Patterns {
-    fn batches(&self, epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_> {
+    fn batches(&self, epoch: u64) -> BatchIter<'_> {
         Box::new((0..4).map(move |i| Ok(self.batch(mix(4 * epoch + i)))))
     }
 }
@@ -44,7 +44,7 @@ impl BatchSource for Patterns {
 struct Fixed(Vec<Batch>);
 
 impl BatchSource for Fixed {
-    fn batches(&self, _epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_> {
+    fn batches(&self, _epoch: u64) -> BatchIter<'_> {
         Box::new(self.0.iter().cloned().map(Ok))
     }
 }
@@ -244,7 +244,7 @@ fn a_label_without_an_output_is_refused() {
 fn a_failing_source_is_passed_on() {
     struct Broken;
     impl BatchSource for Broken {
-        fn batches(&self, _epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_> {
+        fn batches(&self, _epoch: u64) -> BatchIter<'_> {
             Box::new(std::iter::once(Err("no such recording".into())))
         }
     }

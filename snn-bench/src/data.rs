@@ -1,7 +1,7 @@
 //! From a configuration to batches: opening recordings, splitting them, feeding the training loop.
 
 use crate::config::DataConfig;
-use snn_autodiff::fit::{Batch, BatchSource, DataError as SourceError};
+use snn_autodiff::fit::{Batch, BatchIter, BatchSource};
 use snn_core::Tensor;
 use snn_data::batch::{BatchConfig, Batches, Order};
 use snn_data::datasets::glyphs::{Glyphs, GlyphsConfig};
@@ -147,7 +147,7 @@ fn batch_config(config: &DataConfig) -> BatchConfig {
 }
 
 impl BatchSource for Frames<'_> {
-    fn batches(&self, epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, SourceError>> + '_> {
+    fn batches(&self, epoch: u64) -> BatchIter<'_> {
         let epoch = usize::try_from(epoch).unwrap_or(usize::MAX);
         let convert = |batch: snn_data::batch::Batch| Batch {
             x: Tensor::from_array(batch.frames.into_dyn()),
@@ -178,7 +178,7 @@ impl<'a> Take<'a> {
 }
 
 impl BatchSource for Take<'_> {
-    fn batches(&self, epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, SourceError>> + '_> {
+    fn batches(&self, epoch: u64) -> BatchIter<'_> {
         Box::new(self.source.batches(epoch).take(self.n))
     }
 }

@@ -2,8 +2,7 @@
 
 use crate::interrupt::{self, Interrupted};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use snn_autodiff::BatchSource;
-use snn_autodiff::fit::{Batch, DataError};
+use snn_autodiff::{BatchIter, BatchSource};
 
 const TEMPLATE: &str = "{prefix} {wide_bar:.dim} {pos}/{len} · {elapsed} · ETA {eta} {msg}";
 
@@ -39,7 +38,7 @@ impl<'a> Watched<'a> {
 }
 
 impl BatchSource for Watched<'_> {
-    fn batches(&self, epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_> {
+    fn batches(&self, epoch: u64) -> BatchIter<'_> {
         Box::new(self.source.batches(epoch).map(|batch| {
             if interrupt::is_requested() {
                 return Err(Interrupted.into());

@@ -377,7 +377,7 @@ mod history {
 mod tests {
     use super::*;
     use snn_autodiff::Batch;
-    use snn_autodiff::fit::DataError;
+    use snn_autodiff::BatchIter;
     use snn_core::Tensor;
     use snn_core::encode::rate;
     use snn_core::neuron::Lif;
@@ -385,7 +385,7 @@ mod tests {
     struct Noise;
 
     impl BatchSource for Noise {
-        fn batches(&self, epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_> {
+        fn batches(&self, epoch: u64) -> BatchIter<'_> {
             let batch = move |i| Batch {
                 x: rate(&Tensor::full(&[4, 6], 0.5), 5, epoch * 10 + i),
                 labels: vec![0, 1, 2, 0],

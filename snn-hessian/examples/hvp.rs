@@ -3,9 +3,9 @@
 //! Run it with `cargo run --release -p snn-hessian --example hvp`.
 #![allow(clippy::print_stdout, reason = "an example shows its results")]
 
-use snn_autodiff::fit::{DataError, Progress};
+use snn_autodiff::fit::Progress;
 use snn_autodiff::optim::Adam;
-use snn_autodiff::{Batch, BatchSource, FitConfig, fit};
+use snn_autodiff::{Batch, BatchIter, BatchSource, FitConfig, fit};
 use snn_core::Tensor;
 use snn_core::encode::rate;
 use snn_core::layer::Sequential;
@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 struct RandomSpikes;
 
 impl BatchSource for RandomSpikes {
-    fn batches(&self, _epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_> {
+    fn batches(&self, _epoch: u64) -> BatchIter<'_> {
         let labels: Vec<usize> = (0..24).map(|i| i % 3).collect();
         let probability = |class: usize| (0..30).map(move |i| if i / 10 == class { 0.4 } else { 0.2 });
         let rates = labels.iter().flat_map(|&class| probability(class)).collect();

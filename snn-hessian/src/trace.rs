@@ -260,7 +260,7 @@ impl Running {
 mod tests {
     use super::*;
     use snn_autodiff::Batch;
-    use snn_autodiff::fit::DataError;
+    use snn_autodiff::BatchIter;
     use snn_core::Tensor;
     use snn_core::encode::rate;
     use snn_core::layer::Sequential;
@@ -269,7 +269,7 @@ mod tests {
     struct Once(Batch);
 
     impl BatchSource for Once {
-        fn batches(&self, _epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_> {
+        fn batches(&self, _epoch: u64) -> BatchIter<'_> {
             Box::new(std::iter::once(Ok(self.0.clone())))
         }
     }

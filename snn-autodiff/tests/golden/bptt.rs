@@ -2,7 +2,7 @@
 
 use snn_autodiff::fit::Progress;
 use snn_autodiff::optim::Sgd;
-use snn_autodiff::{Batch, BatchSource, FitConfig, Grads, Tape, Var, fit};
+use snn_autodiff::{Batch, BatchIter, BatchSource, FitConfig, Grads, Tape, Var, fit};
 use snn_core::layer::{Builder, Conv2dConfig, NeuronKind, Sequential};
 use snn_core::loss::Loss;
 use snn_core::metrics::Recorder;
@@ -226,10 +226,7 @@ fn recorded(case: &Case<'_>, layer: &str, state: Option<usize>) -> Tensor<f32> {
 fn running_statistics(case: &Case<'_>) -> [Tensor<f32>; 2] {
     struct Once<'a>(&'a Batch);
     impl BatchSource for Once<'_> {
-        fn batches(
-            &self,
-            _epoch: u64,
-        ) -> Box<dyn Iterator<Item = Result<Batch, snn_autodiff::fit::DataError>> + '_> {
+        fn batches(&self, _epoch: u64) -> BatchIter<'_> {
             Box::new(std::iter::once(Ok(self.0.clone())))
         }
     }

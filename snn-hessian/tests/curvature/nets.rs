@@ -1,7 +1,6 @@
 //! Networks and data of `tests/golden/hessian.npz`.
 
-use snn_autodiff::fit::DataError;
-use snn_autodiff::{Batch, BatchSource};
+use snn_autodiff::{Batch, BatchIter, BatchSource};
 use snn_core::layer::{Builder, Conv2dConfig, Sequential};
 use snn_core::neuron::{Firing, Lif, ResetGrad};
 use snn_core::surrogate::Surrogate;
@@ -12,7 +11,7 @@ use snn_testkit::Golden;
 pub(crate) struct Batches(pub(crate) Vec<Batch>);
 
 impl BatchSource for Batches {
-    fn batches(&self, _epoch: u64) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_> {
+    fn batches(&self, _epoch: u64) -> BatchIter<'_> {
         Box::new(self.0.iter().cloned().map(Ok))
     }
 }
