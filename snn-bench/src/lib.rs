@@ -27,6 +27,7 @@ pub mod repro;
 pub mod run_dir;
 pub mod table;
 pub mod training;
+pub mod view;
 
 /// The README's example, compiled and run as a doc test.
 #[cfg(doctest)]

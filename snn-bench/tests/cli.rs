@@ -194,6 +194,39 @@ fn data_are_described_and_damaged_files_found() {
 }
 
 #[test]
+fn a_file_of_events_is_described_converted_and_shown() {
+    let folder = temporary();
+    let at = |name: &str| folder.path().join(name);
+    // ON at (3, 5), 1000 us; OFF at (4, 5), 2000 us.
+    fs::write(at("a.bin"), [3, 5, 0x80, 0x03, 0xE8, 4, 5, 0, 0x07, 0xD0]).unwrap();
+    let described = json(&["data", "stats", text(&at("a.bin"))]);
+    let numbers =
+        ["events", "t_first_us", "t_last_us", "x_max", "y_max", "on"].map(|key| described[key].as_u64());
+    assert_eq!(described["format"], "bin");
+    assert_eq!(numbers, [2, 1000, 2000, 4, 5, 1].map(Some));
+    for (to, format) in [("a.dat", "dat"), ("a.raw", "evt3"), ("a.aedat", "aedat31")] {
+        json(&["data", "convert", text(&at("a.bin")), text(&at(to))]);
+        let converted = json(&["data", "stats", text(&at(to))]);
+        assert_eq!(
+            (&converted["format"], &converted["t_last_us"]),
+            (&format.into(), &described["t_last_us"])
+        );
+    }
+    refused(&["data", "convert", text(&at("a.bin")), text(&at("a.dat"))], &["a.dat exists already"]);
+    refused(&["data", "convert", text(&at("a.bin")), text(&at("a.txt"))], &["a.txt", "--to-format"]);
+    json(&["data", "view", text(&at("a.bin")), "-o", text(&at("a.html")), "--frames", "4"]);
+    assert!(fs::read_to_string(at("a.html")).unwrap().contains("<canvas"));
+    // Cut short: an error with the offset, or what was before it.
+    fs::write(at("cut.bin"), [3, 5, 0x80, 0x03, 0xE8, 4, 5]).unwrap();
+    refused(&["data", "stats", text(&at("cut.bin"))], &["cut.bin", "byte offset 5"]);
+    let kept = json(&["data", "stats", text(&at("cut.bin")), "--lenient"]);
+    assert_eq!(kept["events"], 1);
+    assert!(kept["damage"].as_str().unwrap().contains("byte offset 5"));
+    fs::write(at("notes.txt"), "hello").unwrap();
+    refused(&["data", "stats", text(&at("notes.txt"))], &["notes.txt", "format of events"]);
+}
+
+#[test]
 fn missing_and_empty_folders_are_named() {
     let folder = temporary();
     let nowhere = folder.path().join("nowhere");

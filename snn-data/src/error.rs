@@ -53,6 +53,21 @@ pub enum FormatError {
         /// Values that fit.
         expected: &'static str,
     },
+    /// AEDAT 2.0 is written for a certain camera.
+    #[error(
+        "AEDAT 2.0 needs the sensor of a camera, 128x128, 240x180 or 346x260, got {}",
+        sensor.map_or("none".to_owned(), |sensor| sensor.to_string())
+    )]
+    NoCamera {
+        /// The sensor given.
+        sensor: Option<SensorSize>,
+    },
+    /// The format can be read only.
+    #[error("{format} files can be read but not written")]
+    ReadOnly {
+        /// Name of the format.
+        format: &'static str,
+    },
     /// A file ends before its header or the data that its header announces.
     #[error("truncated in {field} at byte offset {offset}: expected {expected} bytes, found {found}")]
     Truncated {
@@ -123,6 +138,40 @@ pub enum FormatError {
         /// Values that can be used.
         expected: &'static str,
     },
+    /// A container of arrays that cannot be opened or unpacked.
+    #[error("not a readable {format} file: {cause}")]
+    BadContainer {
+        /// Format of the container.
+        format: &'static str,
+        /// What its reader reports.
+        cause: io::Error,
+    },
+    /// A file lacks one of its arrays.
+    #[error("no array {array}, expected {expected}")]
+    MissingArray {
+        /// Name of the array.
+        array: &'static str,
+        /// Arrays that the file should hold.
+        expected: &'static str,
+    },
+    /// Arrays that belong together differ in length.
+    #[error("array {array} has {found} entries, expected {expected}")]
+    ArrayLength {
+        /// Name of the array.
+        array: String,
+        /// Entries found.
+        found: usize,
+        /// Entries of the array that it belongs to.
+        expected: usize,
+    },
+    /// An array within a file cannot be used.
+    #[error("in array {array}: {problem}")]
+    InArray {
+        /// Name of the array.
+        array: String,
+        /// What is wrong; offsets count from the beginning of the array.
+        problem: Box<Self>,
+    },
     /// The header announces more data than a compressed file of this size may sensibly hold.
     #[error(
         "the header announces {announced} bytes from {compressed} compressed ones, more than a factor of {limit}"
@@ -171,7 +220,15 @@ impl FormatError {
             | Self::TooLong { offset, .. }
             | Self::BadHeader { offset, .. }
             | Self::BadLabel { offset, .. } => Some(offset),
-            Self::Unwritable { .. } | Self::SuspiciousGzip { .. } | Self::BadGzip { .. } => None,
+            Self::Unwritable { .. }
+            | Self::NoCamera { .. }
+            | Self::ReadOnly { .. }
+            | Self::BadContainer { .. }
+            | Self::MissingArray { .. }
+            | Self::ArrayLength { .. }
+            | Self::InArray { .. }
+            | Self::SuspiciousGzip { .. }
+            | Self::BadGzip { .. } => None,
         }
     }
 }
@@ -186,6 +243,14 @@ pub enum EntryProblem {
     /// Not `<class>/<name>.bin` at the end.
     #[error("expected a path ending in <class 0..9>/<name>.bin")]
     NotASample,
+    /// Not the name of a recording.
+    #[error("expected the name of an .aedat file")]
+    NotATrial,
+    /// Not a line of a label file of DVS128 Gesture.
+    #[error(
+        "expected class,startTime_usec,endTime_usec, a class of 1..11 and an end up to 2^32 us after the start"
+    )]
+    NotAGesture,
     /// No such file.
     #[error("no such file below the data folder")]
     Missing,
@@ -222,6 +287,12 @@ pub enum DataError {
         /// What is wrong, and where in the file.
         problem: FormatError,
     },
+    /// A file of events whose format is not known.
+    #[error("{}: neither its first bytes nor its name tell a format of events", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
     /// A folder that should be there is not.
     #[error("no folder {}: expected {expected}", path.display())]
     MissingFolder {
@@ -249,6 +320,28 @@ pub enum DataError {
     EmptyClassFolder {
         /// The folder.
         path: PathBuf,
+    },
+    /// A folder holds none of the files that should lie there.
+    #[error("{} holds no {expected}", path.display())]
+    NoRecordings {
+        /// The folder.
+        path: PathBuf,
+        /// What should lie there.
+        expected: &'static str,
+    },
+    /// An event lies outside the sensor of a data set.
+    #[error("{}: event {index}: (x, y) = ({x}, {y}) lies outside the {sensor} sensor", path.display())]
+    OutsideSensor {
+        /// The file.
+        path: PathBuf,
+        /// Index of the event.
+        index: usize,
+        /// Column found.
+        x: u16,
+        /// Row found.
+        y: u16,
+        /// Sensor of the data set.
+        sensor: SensorSize,
     },
     /// A list of samples has no entries.
     #[error("{} names no sample", list.display())]
@@ -319,6 +412,14 @@ pub enum DataError {
         found: usize,
         /// Samples it needs.
         expected: usize,
+    },
+    /// A cache that cannot be used.
+    #[error(
+        "{} was made from other recordings, or is damaged: remove it to have it made anew", path.display()
+    )]
+    StaleCache {
+        /// The cache.
+        path: PathBuf,
     },
     /// Something would be overwritten.
     #[error("{} exists already and is not overwritten", path.display())]

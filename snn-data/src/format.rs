@@ -1,8 +1,23 @@
 //! File formats: bytes to values and back. Nothing here panics on any bytes.
 
+pub mod aedat2;
+pub mod aedat31;
+pub mod any;
+pub mod dat;
 pub mod decode;
+pub mod es;
+pub mod evt2;
+pub mod evt21;
+pub mod evt3;
 pub mod idx;
 pub mod nmnist_bin;
+#[cfg(feature = "npy")]
+pub mod npy_events;
+
+mod aedat_header;
+#[cfg(any(feature = "hdf5", feature = "npy"))]
+pub(crate) mod number;
+mod prophesee_header;
 
 use std::fs;
 use std::path::{Path, PathBuf};

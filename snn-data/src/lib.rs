@@ -48,9 +48,11 @@
 //! Times are in us, frames are time-major, channel 0 is OFF and channel 1 is ON. All randomness comes from a seed in
 //! a configuration; the same seed gives the same bytes for any number of threads. No function panics on bad input.
 
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "cache"), forbid(unsafe_code))]
 
 pub mod batch;
+#[cfg(feature = "cache")]
+pub mod cache;
 pub mod dataset;
 pub mod datasets;
 pub mod error;

@@ -1,8 +1,8 @@
 //! Prophesee's `.dat` files of decoded events: N-Cars, GEN1 and 1 Mpx automotive detection.
 //!
-//! Header lines (`% Version 2`, often `% Width` and `% Height`), one byte with the kind of events (0x00 or 0x0C: pixels),
-//! one with their size (8), then events of two little-endian 32-bit words: the time in us, and x (bits 0..13), y (bits
-//! 14..27), polarity (bits 28..31; 1 is ON). The origin is top-left.
+//! Header lines (`% Version 2`, often `% Width` and `% Height`), one byte with the kind of events (0x00 or 0x0C:
+//! pixels), one with their size (8), then events of two little-endian 32-bit words: the time in us, and x (bits
+//! 0..13), y (bits 14..27), polarity (bits 28..31; 1 is ON). The origin is top-left.
 //!
 //! # Traps
 //!
@@ -13,8 +13,8 @@
 //!
 //! # References
 //!
-//! Prophesee, "DAT file format", <https://docs.prophesee.ai/stable/data/file_formats/dat.html>; Sironi et al., "HATS",
-//! 2018, doi:10.1109/CVPR.2018.00186 (N-Cars); de Tournemire et al., 2020, arXiv:2001.08499 (GEN1).
+//! Prophesee, "DAT file format", <https://docs.prophesee.ai/stable/data/file_formats/dat.html>; Sironi et al.,
+//! "HATS", 2018, doi:10.1109/CVPR.2018.00186 (N-Cars); de Tournemire et al., 2020, arXiv:2001.08499 (GEN1).
 
 use std::fmt::Write as _;
 
@@ -36,9 +36,9 @@ const MASK: u16 = (1 << 14) - 1;
 ///
 /// # Errors
 ///
-/// [`FormatError::Empty`], [`FormatError::BadHeaderLine`], [`FormatError::TooLong`] and [`FormatError::BadHeader`] for
-/// the header; [`FormatError::Truncated`], [`FormatError::BadWord`], [`FormatError::OutsideSensor`] where the header
-/// names the sensor.
+/// [`FormatError::Empty`], [`FormatError::BadHeaderLine`], [`FormatError::TooLong`] and [`FormatError::BadHeader`]
+/// for the header; [`FormatError::Truncated`], [`FormatError::BadWord`], [`FormatError::OutsideSensor`] where the
+/// header names the sensor.
 ///
 /// # Examples
 ///
@@ -184,10 +184,8 @@ mod tests {
     fn fields_lie_where_the_specification_says() {
         let words = [u32::MAX, 0x0FFF_FFFF, 7, 0x1000_0000 | 5 << 14 | 3];
         let recording = decode(&file("", 0, &words)).unwrap();
-        let expected = [
-            Event { x: 16_383, y: 16_383, on: false, t: u32::MAX },
-            Event { x: 3, y: 5, on: true, t: 7 },
-        ];
+        let expected =
+            [Event { x: 16_383, y: 16_383, on: false, t: u32::MAX }, Event { x: 3, y: 5, on: true, t: 7 }];
         assert!(recording.events.iter().eq(expected));
         assert_eq!((recording.sensor, recording.origin_us, recording.n_skipped), (None, 0, 0));
     }
@@ -207,7 +205,7 @@ mod tests {
         assert_eq!(message(b"% Version 2\n\x0C"), cut);
         let polarity = "polarity at byte offset 74 is 0x2, expected 0 or 1";
         assert_eq!(message(&file("", 12, &[0, 0x2000_0000])), polarity);
-        let outside = "event at byte offset 93: (x, y) = (9, 1) lies outside the 9x8 sensor";
+        let outside = "event at byte offset 95: (x, y) = (9, 1) lies outside the 9x8 sensor";
         assert!(message(&file("% Width 9\n% Height 8\n", 12, &[0, 9 | 1 << 14])).starts_with(outside));
         let partial = "truncated in word at byte offset 74: expected 8 bytes, found 4";
         assert_eq!(message(&file("", 12, &[0])), partial);

@@ -124,7 +124,7 @@ pub fn encode(events: &EventStream) -> Result<Vec<u8>, FormatError> {
 ///
 /// # Errors
 ///
-/// [`DataError::Io`], or [`DataError::Malformed`] with what [`decode`] reports.
+/// [`DataError::Io`], or [`DataError::Malformed`] with what [`decode()`] reports.
 pub fn read(path: &Path, sensor: SensorSize) -> Result<EventStream, DataError> {
     decode(&read_file(path)?, sensor).map_err(DataError::malformed(path))
 }

@@ -1,12 +1,13 @@
 //! What Prophesee's formats share: the `%` lines at the beginning, and the checks of pixels.
 //!
-//! A line is `% keyword value`. The header ends with the line `% end`, or without it before the first bytes that are no
-//! such line. So that a first word which happens to look like `% ` is not taken for a line, a line has to be text: UTF-8
-//! without control characters.
+//! A line is `% keyword value`. The header ends with the line `% end`, or without it before the first bytes that
+//! are no such line. So that a first word which happens to look like `% ` is not taken for a line, a line has to
+//! be text: UTF-8 without control characters.
 //!
 //! # References
 //!
-//! Prophesee, "RAW file format" and "DAT file format", <https://docs.prophesee.ai/stable/data/file_formats/raw.html>,
+//! Prophesee, "RAW file format" and "DAT file format",
+//! <https://docs.prophesee.ai/stable/data/file_formats/raw.html>,
 //! <https://docs.prophesee.ai/stable/data/file_formats/dat.html>.
 
 use std::fmt::Write as _;
@@ -30,8 +31,8 @@ pub(super) struct Head {
     pub(super) is_legacy: bool,
 }
 
-/// Reads the header at the front of the bytes; `None` when they may be only its beginning. The flag says that the file
-/// is over.
+/// Reads the header at the front of the bytes; `None` when they may be only its beginning. The flag says that the
+/// file is over.
 pub(super) type ReadHead = fn(&[u8], bool) -> Result<Option<Head>, FormatError>;
 
 /// Reads the header unless that was done; returns its length (then 0), or `None` while it is incomplete.
@@ -67,7 +68,7 @@ pub(super) fn raw_head(
     expected: &'static str,
 ) -> Result<Option<Head>, FormatError> {
     if bytes.is_empty() && is_over {
-        return Err(FormatError::Empty { expected: expected.len() });
+        return Err(FormatError::Empty { expected: expected.len() + 1 });
     }
     let Some(header) = Header::parse(bytes, is_over)? else { return Ok(None) };
     match (header.find("format"), header.find("evt")) {
@@ -114,7 +115,10 @@ impl<'a> Line<'a> {
 
     /// The value of `key` in `name;key=value;key=value`.
     fn option(&self, key: &str) -> Option<&'a str> {
-        self.value.split(';').filter_map(|part| part.split_once('=')).find_map(|(k, v)| (k == key).then_some(v))
+        self.value
+            .split(';')
+            .filter_map(|part| part.split_once('='))
+            .find_map(|(k, v)| (k == key).then_some(v))
     }
 }
 
@@ -248,7 +252,10 @@ pub(super) fn push_vector(
     sensor: SensorSize,
     offset: usize,
 ) -> Result<(), FormatError> {
-    for k in (0u16..32).filter(|k| mask >> k & 1 == 1) {
+    let mut left = mask;
+    while left != 0 {
+        let k = u16::try_from(left.trailing_zeros()).unwrap_or_default();
+        left &= left - 1;
         let x = event.x.saturating_add(k);
         sensor.check(x, event.y, offset)?;
         events.push(Event { x, ..event });
@@ -319,7 +326,7 @@ mod tests {
 
     #[test]
     fn unusable_headers_are_named() {
-        assert_eq!(message(""), "the file is empty, expected at least 9 bytes");
+        assert_eq!(message(""), "the file is empty, expected at least 10 bytes");
         let found = |found: &str, expected: &str| {
             format!("header line at byte offset 0: \"{found}\", expected {expected}")
         };

@@ -1,4 +1,6 @@
-//! `data check`, `data stats`, `data make`.
+//! `data check`, `data stats`, `data make`, `data convert`, `data view`.
+
+mod clip;
 
 use super::Outcome;
 use super::output::Output;
@@ -25,10 +27,35 @@ pub(super) const SIMULATED: &str = "simulated.toml";
 pub(super) enum Verb {
     /// Read every file and list all that is wrong; exit code 1 if anything is.
     Check(Source),
-    /// Classes, events, durations, share of ON events, rates.
-    Stats(Source),
+    /// Classes, events, durations, share of ON events, rates; or what one file of events holds.
+    Stats(StatsArgs),
     /// Write simulated recordings in the layout of N-MNIST.
     Make(MakeArgs),
+    /// Write the events of a file in another format.
+    Convert(clip::ConvertArgs),
+    /// Show a file of events as a page with a slider over time.
+    View(clip::ViewArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatsArgs {
+    #[command(flatten)]
+    source: FileOrSource,
+    #[command(flatten)]
+    read: clip::ReadArgs,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct FileOrSource {
+    /// One file of events, in any format.
+    file: Option<PathBuf>,
+    /// Folder in the layout of N-MNIST.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The built-in simulated glyphs.
+    #[arg(long)]
+    glyphs: bool,
 }
 
 #[derive(Debug, Args)]
@@ -63,13 +90,18 @@ pub(super) struct MakeArgs {
 
 pub(super) fn run(verb: &Verb, output: Output) -> anyhow::Result<Outcome> {
     match verb {
-        Verb::Check(source) => run_check(source, output),
-        Verb::Stats(source) => run_stats(source, output),
+        Verb::Check(source) => run_check(source.data.as_deref(), output),
+        Verb::Stats(StatsArgs { source: FileOrSource { file: Some(file), .. }, read }) => {
+            clip::stats(file, read, output)
+        }
+        Verb::Stats(StatsArgs { source, .. }) => run_stats(source.data.as_deref(), output),
         Verb::Make(args) => make(args, output),
+        Verb::Convert(args) => clip::convert(args, output),
+        Verb::View(args) => clip::view(args, output),
     }
 }
 
-fn run_check(source: &Source, output: Output) -> anyhow::Result<Outcome> {
+fn run_check(source: Option<&Path>, output: Output) -> anyhow::Result<Outcome> {
     let report = survey(source)?;
     let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
     let n = report.stats.n_samples;
@@ -79,7 +111,7 @@ fn run_check(source: &Source, output: Output) -> anyhow::Result<Outcome> {
     Ok(if findings.is_empty() { Outcome::Passed } else { Outcome::CheckFailed })
 }
 
-fn run_stats(source: &Source, output: Output) -> anyhow::Result<Outcome> {
+fn run_stats(source: Option<&Path>, output: Output) -> anyhow::Result<Outcome> {
     let report = survey(source)?;
     let unreadable = report.findings.into_iter().find_map(|finding| match finding.problem {
         Problem::Unreadable(error) => Some(error),
@@ -92,8 +124,9 @@ fn run_stats(source: &Source, output: Output) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-fn survey(source: &Source) -> anyhow::Result<CheckReport> {
-    let dataset: Box<dyn Dataset> = match &source.data {
+/// Reads the recordings of a folder, or else the built-in ones.
+fn survey(folder: Option<&Path>) -> anyhow::Result<CheckReport> {
+    let dataset: Box<dyn Dataset> = match folder {
         Some(folder) => Box::new(NMnist::open(folder, &Selection::Whole)?),
         None => Box::new(Glyphs::new(GlyphsConfig::default())?),
     };

@@ -1,0 +1,70 @@
+//! What must hold for any bytes. Fuzz targets and the ordinary test `tests/fuzz_corpus.rs` call the same functions.
+
+use snn_data::EventStream;
+use snn_data::format::any::EventFormat;
+use snn_data::format::decode::{Damage, Decode, decode};
+use snn_data::format::idx;
+
+/// Most events that a byte of any format may become: a vector word of EVT 3.0 has 2 bytes and 12 pixels, and one of EVT 2.1
+/// 8 bytes and 32.
+const MAX_EVENTS_PER_BYTE: usize = 6;
+
+/// Panics unless `bytes`, read as `format`, are a file or an error, the same whole and in pieces.
+pub fn check_events(format: EventFormat, bytes: &[u8]) {
+    let strict = decode(format.decoder(None), bytes, Damage::Refuse);
+    let kept = decode(format.decoder(None), bytes, Damage::Keep).expect("damage is kept, not returned");
+    assert!(kept.events.len() <= MAX_EVENTS_PER_BYTE * bytes.len().max(1), "{} events", kept.events.len());
+    match &strict {
+        Ok(whole) => assert!(whole.events == kept.events && kept.damage.is_none()),
+        Err(error) => {
+            let offset = error.offset().expect("an error of a file has an offset");
+            assert!(offset <= bytes.len(), "offset {offset} of {} bytes", bytes.len());
+            assert!(!error.to_string().is_empty());
+        }
+    }
+    let (pieces, is_whole) = in_pieces(format, bytes);
+    assert_eq!(is_whole, strict.is_ok());
+    assert!(pieces == kept.events, "{} events in pieces, {} whole", pieces.len(), kept.events.len());
+    if let Some(sensor) = kept.sensor {
+        assert!(kept.events.iter().all(|event| sensor.contains(event.x, event.y)));
+    }
+}
+
+/// The events of bytes that arrive in pieces whose sizes depend on the bytes.
+fn in_pieces(format: EventFormat, bytes: &[u8]) -> (EventStream, bool) {
+    let mut decoder = format.decoder(None);
+    let (mut events, mut held, mut offset) = (EventStream::default(), Vec::new(), 0);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let n = (1 + usize::from(rest[0]) % 61).min(rest.len());
+        held.extend_from_slice(&rest[..n]);
+        rest = &rest[n..];
+        match decoder.feed(&held, offset, &mut events) {
+            Ok(taken) => {
+                held.drain(..taken);
+                offset += taken;
+            }
+            Err(_) => return (events, false),
+        }
+    }
+    let is_whole = decoder.finish(&held, offset).is_ok();
+    (events, is_whole)
+}
+
+/// Panics unless `bytes` are an IDX file or an error.
+pub fn check_idx(bytes: &[u8]) {
+    if let Ok(images) = idx::decode_images(bytes) {
+        assert_eq!(images.pixels.len(), images.n_images * images.n_rows * images.n_columns);
+    }
+    if let Ok(labels) = idx::decode_labels(bytes) {
+        assert!(labels.len() < bytes.len().max(1) * 1100);
+    }
+}
+
+/// The check of a target by its name, which is also the name of its corpus folder.
+pub fn check(target: &str, bytes: &[u8]) {
+    match EventFormat::from_name(target) {
+        Some(format) => check_events(format, bytes),
+        None => check_idx(bytes),
+    }
+}
