@@ -63,8 +63,10 @@ impl Estimate {
     }
 }
 
+/// Summed as differences to the first sample, so that equal samples have exactly their mean, and no spread.
 fn mean(samples: &[f64]) -> Option<f64> {
-    (!samples.is_empty()).then(|| samples.iter().sum::<f64>() / count(samples.len()))
+    let &first = samples.first()?;
+    Some(first + samples.iter().map(|x| x - first).sum::<f64>() / count(samples.len()))
 }
 
 /// A count as a real number; exact below 2⁵³.
@@ -75,6 +77,12 @@ pub(crate) fn count(n: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_samples_have_no_spread() {
+        let estimate = Estimate::mean_sd(&[0.95; 3]).unwrap();
+        assert_eq!((estimate.mean, estimate.err), (0.95, Some(0.0)));
+    }
 
     #[test]
     fn one_sample_has_no_error_bar() {

@@ -51,10 +51,8 @@ use crate::num::index;
 
 /// One row of 700 channels.
 pub const SENSOR: SensorSize = SensorSize::new(700, 1);
-/// An array of the file may expand to this many bytes per byte of the file, ...
-const MAX_EXPANSION: u64 = 64;
-/// ... plus this many.
-const FREE_EXPANSION: u64 = 1 << 20;
+/// An array may have as many bytes as the file, plus this many: nothing but labels is worth compressing.
+const FREE_BYTES: u64 = 1 << 16;
 /// Most bytes of the description of an array; real ones have some hundred.
 const MAX_HEADER: usize = 1 << 20;
 
@@ -189,10 +187,10 @@ impl Shd {
     }
 
     fn from_storage(storage: Arc<dyn Storage>, file: ShdFile) -> Result<Self, FormatError> {
-        let budget = storage.len().saturating_mul(MAX_EXPANSION).saturating_add(FREE_EXPANSION);
+        let limit = index(storage.len().saturating_add(FREE_BYTES));
         let options = OpenOptions::default()
-            .with_max_read_bytes(index(budget))
-            .with_max_chunk_bytes(index(budget))
+            .with_max_read_bytes(limit)
+            .with_max_chunk_bytes(limit)
             .with_max_object_header_bytes(MAX_HEADER);
         let hdf5 = Hdf5File::from_storage_with_options(storage, options).map_err(bad_hdf5)?;
         let (times, units) =
@@ -200,20 +198,15 @@ impl Shd {
         if !times.number.is_float() {
             return Err(bad_type("spikes/times", "sequences of floats"));
         }
+        let n = times.len();
+        same_length(|| units.name.to_owned(), units.len(), n)?;
         let labels = hdf5.dataset("labels").map_err(bad_hdf5)?;
-        let n_classes = file.n_classes();
-        let labels = numbers(&labels, "labels", "a class of the data set", |label| {
-            usize::try_from(label).ok().filter(|&label| label < n_classes)
-        })?;
+        let label = |label| usize::try_from(label).ok().filter(|&label| label < file.n_classes());
+        let labels = numbers(&labels, "labels", n)?.all("label", "a class of the data set", label)?;
         let speakers = optional(hdf5.dataset("extra/speaker"))?.map_or(Ok(Vec::new()), |speakers| {
-            numbers(&speakers, "extra/speaker", "a number of 0..65535", |speaker| u16::try_from(speaker).ok())
+            let speaker = |speaker| u16::try_from(speaker).ok();
+            numbers(&speakers, "extra/speaker", n)?.all("speaker", "a number of 0..65535", speaker)
         })?;
-        let n_speakers = if speakers.is_empty() { labels.len() } else { speakers.len() };
-        let lengths =
-            [("spikes/times", times.len()), ("spikes/units", units.len()), ("extra/speaker", n_speakers)];
-        for (array, found) in lengths {
-            same_length(|| array.to_owned(), found, labels.len())?;
-        }
         let names =
             optional(hdf5.dataset("extra/keys").and_then(|keys| keys.read_strings()))?.unwrap_or_default();
         let sample_names = (0..labels.len()).map(|i| format!("{}/{i:05}", file.stem())).collect();
@@ -326,18 +319,14 @@ fn number_of(datatype: &Datatype) -> Option<Number> {
     Number::new(kind, usize::from(*size), matches!(order, ByteOrder::BigEndian))
 }
 
-/// The values of an array of one number a sample.
-fn numbers<T>(
-    array: &Array,
-    name: &'static str,
-    expected: &'static str,
-    read: impl Fn(i64) -> Option<T>,
-) -> Result<Vec<T>, FormatError> {
+/// The values of an array of one number for each of `n` samples.
+fn numbers(array: &Array, name: &'static str, n: usize) -> Result<Sequence, FormatError> {
+    // Before they are read: memory is then bounded by that of the references to the spikes.
+    let found = array.num_elements().map_err(bad_hdf5)?;
+    same_length(|| name.to_owned(), index(found), n)?;
     let number = number_of(array.dtype()).ok_or_else(|| bad_type(name, "numbers"))?;
     let bytes = array.read_raw_bytes().map_err(bad_hdf5)?;
-    let sequence = Sequence { array: name, sample: None, bytes, number };
-    let read = |value: Value| value.integer().and_then(&read);
-    (0..sequence.len()).map(|k| sequence.value(k, name, expected, read)).collect()
+    Ok(Sequence { array: name, sample: None, bytes, number })
 }
 
 /// An array of one sequence of numbers a sample.
@@ -389,6 +378,17 @@ impl Sequence {
 
     fn name(&self) -> String {
         self.sample.map_or_else(|| self.array.to_owned(), |i| format!("{}[{i}]", self.array))
+    }
+
+    /// All numbers, which must be integers, as `read` understands them.
+    fn all<T>(
+        &self,
+        field: &'static str,
+        expected: &'static str,
+        read: impl Fn(i64) -> Option<T>,
+    ) -> Result<Vec<T>, FormatError> {
+        let read = |value: Value| value.integer().and_then(&read);
+        (0..self.len()).map(|k| self.value(k, field, expected, read)).collect()
     }
 
     /// Number `k` as `read` understands it.
@@ -527,9 +527,11 @@ mod tests {
         let expected = "spikes/times has another type than sequences of floats";
         assert_eq!(message, format!("not a readable HDF5 file: {expected}"));
         let message = refusal(file(times.clone(), units.clone(), labels(&[1, 2])));
-        assert_eq!(message, "array spikes/times has 1 entries, expected 2");
+        assert_eq!(message, "array labels has 2 entries, expected 1");
+        let uneven = refusal(file(times.clone(), (integers(2), vec![vec![]; 3]), labels(&[1])));
+        assert_eq!(uneven, "array spikes/units has 3 entries, expected 1");
         let message = refusal(file(times, units, labels(&[20])));
-        let expected = "labels at byte offset 0 is 0x14, expected a class of the data set";
+        let expected = "label at byte offset 0 is 0x14, expected a class of the data set";
         assert_eq!(message, format!("in array labels: {expected}"));
     }
 

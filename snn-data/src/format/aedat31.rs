@@ -271,6 +271,19 @@ impl Aedat31 {
     ) -> Result<usize, FormatError> {
         let n = packet.n_events.min(bytes.len() / packet.event_size);
         let bytes = bytes.get(..n * packet.event_size).unwrap_or_default();
+        let words = bytes.as_chunks().0;
+        if (packet.event_size, packet.time_at, packet.base_us) == (EVENT_BYTES, 4, 0)
+            && all_fit(words, self.sensor)
+        {
+            events.extend_by(
+                words,
+                |word| pixel(data_of(word), 17),
+                |word| pixel(data_of(word), 2),
+                |word| data_of(word) & 2 != 0,
+                time_of,
+            );
+            return Ok(bytes.len());
+        }
         let mut each = |data: [u8; 4], time: [u8; 4], k: usize| {
             let offset = offset + k * packet.event_size;
             let (data, time) = (u32::from_le_bytes(data), u32::from_le_bytes(time));
@@ -379,8 +392,32 @@ fn read_event(data: u32, time: u32, base_us: u64, offset: usize) -> Result<Optio
         return Err(FormatError::BadWord { field: "time", offset, found: time.into(), expected });
     }
     let t = u32::try_from(base_us + u64::from(time)).map_err(|_| FormatError::TimeOverflow { offset })?;
-    let pixel = |shift: u32| u16::try_from(data >> shift & u32::from(MAX_PIXEL)).unwrap_or(MAX_PIXEL);
-    Ok(Some(Event { x: pixel(17), y: pixel(2), on: data & 2 != 0, t }))
+    Ok(Some(Event { x: pixel(data, 17), y: pixel(data, 2), on: data & 2 != 0, t }))
+}
+
+/// Whether all events are valid ones of the sensor, so that none needs a look of its own.
+fn all_fit(words: &[[u8; EVENT_BYTES]], sensor: Option<SensorSize>) -> bool {
+    let (mut valid, mut times, mut x, mut y) = (1, 0, 0, 0);
+    for &word in words {
+        let data = data_of(word);
+        valid &= data;
+        times |= time_of(word);
+        x = x.max(pixel(data, 17));
+        y = y.max(pixel(data, 2));
+    }
+    valid == 1 && times >> TIME_BITS == 0 && sensor.is_none_or(|sensor| sensor.contains(x, y))
+}
+
+fn data_of([a, b, c, d, ..]: [u8; EVENT_BYTES]) -> u32 {
+    u32::from_le_bytes([a, b, c, d])
+}
+
+fn time_of([.., a, b, c, d]: [u8; EVENT_BYTES]) -> u32 {
+    u32::from_le_bytes([a, b, c, d])
+}
+
+fn pixel(data: u32, shift: u32) -> u16 {
+    u16::try_from(data >> shift & u32::from(MAX_PIXEL)).unwrap_or(MAX_PIXEL)
 }
 
 /// Size of the sensor of a source line's `<number>: <camera>`.
