@@ -58,19 +58,20 @@ pub struct Saved<S> {
     keep: bool,
     tensors: Vec<Tensor<S>>,
     indices: Vec<u32>,
+    bytes: Vec<u8>,
 }
 
 impl<S: Scalar> Saved<S> {
     /// Keeps what it is given.
     #[must_use]
     pub fn keeping() -> Self {
-        Self { keep: true, tensors: Vec::new(), indices: Vec::new() }
+        Self { keep: true, tensors: Vec::new(), indices: Vec::new(), bytes: Vec::new() }
     }
 
     /// Keeps nothing.
     #[must_use]
     pub fn discarding() -> Self {
-        Self { keep: false, tensors: Vec::new(), indices: Vec::new() }
+        Self { keep: false, tensors: Vec::new(), indices: Vec::new(), bytes: Vec::new() }
     }
 
     /// True if there will be a backward call: an op may skip computing what it would only save.
@@ -93,6 +94,13 @@ impl<S: Scalar> Saved<S> {
         }
     }
 
+    /// Keeps a list of small indices.
+    pub fn put_bytes(&mut self, bytes: Vec<u8>) {
+        if self.keep {
+            self.bytes = bytes;
+        }
+    }
+
     /// The `i`-th kept tensor.
     ///
     /// # Panics
@@ -106,6 +114,12 @@ impl<S: Scalar> Saved<S> {
     #[must_use]
     pub fn indices(&self) -> &[u32] {
         &self.indices
+    }
+
+    /// The kept small indices.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

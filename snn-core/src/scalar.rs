@@ -48,6 +48,8 @@ pub trait Scalar:
     const ZERO: Self;
     /// One.
     const ONE: Self;
+    /// Whether this is a real number, without tangents.
+    const IS_REAL: bool;
 
     /// The constant `v`: its tangents are zero.
     fn constant(v: Self::Real) -> Self;
@@ -226,6 +228,7 @@ macro_rules! impl_real {
             type Real = $t;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
+            const IS_REAL: bool = true;
             #[inline(always)]
             fn constant(v: $t) -> Self {
                 v

@@ -8,8 +8,8 @@ use snn_core::neuron::{
     Alif, CubaLif, Decolle, Dynamics, Firing, Li, Lif, Reset, ResetGrad, ResetTime, Scan, SpikeForward,
 };
 use snn_core::ops::{
-    Add, AddBias, BatchStats, Concat, Conv2d, Detach, Dropout, Linear, MeanTime, Mul, Normalize, Pool2d,
-    PoolKind, Reshape, Scale,
+    Add, AddBias, BatchStats, Concat, Conv2d, Conv2dMaxPool, Detach, Dropout, Linear, MeanTime, Mul,
+    Normalize, Pool2d, PoolKind, Reshape, Scale,
 };
 use snn_core::surrogate::Surrogate;
 
@@ -57,7 +57,8 @@ fn ops() -> Vec<OpCase> {
         case!("Reshape", Smooth, Reshape { features: vec![2, 2] }, inputs([rows])),
         case!("Dropout", Smooth, Dropout { probability: 0.4, seed: 3 }, inputs([rows])),
         case!("Linear", Smooth, Linear, inputs([rows, &[4, 3], &[3]])),
-        case!("Conv2d", Smooth, Conv2d { shape: conv }, inputs([image, &[6, 2, 3, 2], &[6]])),
+        case!("Conv2d", Smooth, Conv2d::new(conv), inputs([image, &[6, 2, 3, 2], &[6]])),
+        case!("Conv2dMaxPool", Smooth, conv2d_max_pool(conv), inputs([image, &[6, 2, 3, 2], &[6]])),
         case!("Pool2d average", Smooth, pool(PoolKind::Average), inputs([image])),
         case!("Pool2d max", Smooth, pool(PoolKind::Max), inputs([image])),
         case!("Pool2d sum", Smooth, pool(PoolKind::Sum), inputs([image])),
@@ -78,6 +79,12 @@ fn conv_shape() -> ConvShape {
         dilation: [1, 2],
         groups: 2,
     }
+}
+
+fn conv2d_max_pool(conv: ConvShape) -> Conv2dMaxPool {
+    let pool = Pool2d { kind: PoolKind::Max, kernel: [2, 1], stride: [2, 1] };
+    Conv2dMaxPool::fuse(&conv.into(), &pool)
+        .unwrap_or_else(|| unreachable!("windows of 2 x 1 fit frames of 3 x 3"))
 }
 
 /// Variances are positive.

@@ -43,7 +43,7 @@ fn check<S: Scalar>(golden: &Golden, case: &str, tolerance: f64) {
         Tensor::new(&frames.into_iter().chain(shape).collect::<Vec<_>>(), values).cast()
     };
     let [x, w, b, gy] = ["x", "w", "b", "gy"].map(tensor);
-    let op = Conv2d { shape: shape(case, x.shape(), w.shape()) };
+    let op = Conv2d::new(shape(case, x.shape(), w.shape()));
     let inputs = [&x, &w, &b];
     let mut saved = Saved::keeping();
     let y = op.forward(&inputs, &mut saved);

@@ -35,6 +35,24 @@ pub fn for_row_chunks<S: Send>(
     out.par_chunks_mut(chunk * row_len).enumerate().for_each(|(i, rows)| f(i * chunk, rows));
 }
 
+/// [`for_row_chunks`] over two outputs with as many rows: `f(first_row, rows of the first, rows of the second)`.
+///
+/// # Panics
+/// If `chunk` or a length of a row is zero.
+pub fn for_row_chunks_2<A: Send, B: Send>(
+    (a, a_len): (&mut [A], usize),
+    (b, b_len): (&mut [B], usize),
+    chunk: usize,
+    f: impl Fn(usize, &mut [A], &mut [B]) + Sync,
+) {
+    assert!(chunk > 0 && a_len > 0 && b_len > 0, "for_row_chunks_2: sizes must be positive");
+    if a.len() <= chunk * a_len {
+        return f(0, a, b);
+    }
+    let rows = a.par_chunks_mut(chunk * a_len).zip(b.par_chunks_mut(chunk * b_len));
+    rows.enumerate().for_each(|(i, (a, b))| f(i * chunk, a, b));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

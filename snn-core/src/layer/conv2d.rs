@@ -1,9 +1,10 @@
 //! Convolution layer.
 
 use crate::exec::Exec;
-use crate::kernels::conv::ConvShape;
+use crate::kernels::conv::{Conv, ConvShape};
 use crate::module::Param;
-use crate::ops::Conv2d;
+use crate::op::Op;
+use crate::ops::{Conv2d, Conv2dMaxPool, Pool2d};
 
 /// What a convolution is made of, without its input size. Start from [`Conv2dConfig::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +89,7 @@ pub struct Conv2dLayer {
     /// Unique name.
     pub name: String,
     /// All sizes.
-    pub shape: ConvShape,
+    pub conv: Conv,
     /// `[out, in/groups, kh, kw]`.
     pub weight: Param,
     /// `[out]`.
@@ -98,7 +99,21 @@ pub struct Conv2dLayer {
 impl Conv2dLayer {
     /// Convolves each frame of `[T, B, C, H, W]`.
     pub fn forward<E: Exec>(&self, e: &mut E, x: &E::Value) -> E::Value {
-        let op = Box::new(Conv2d { shape: self.shape });
+        self.apply(e, x, Box::new(Conv2d::new(self.conv.clone())))
+    }
+
+    /// Convolves and pools each frame of `[T, B, C, H, W]`, at once if that is possible.
+    pub fn forward_pooled<E: Exec>(&self, e: &mut E, x: &E::Value, pool: &Pool2d) -> E::Value {
+        match Conv2dMaxPool::fuse(&self.conv, pool) {
+            Some(fused) => self.apply(e, x, Box::new(fused)),
+            None => {
+                let frames = self.forward(e, x);
+                e.apply(Box::new(*pool), &[&frames])
+            }
+        }
+    }
+
+    fn apply<E: Exec>(&self, e: &mut E, x: &E::Value, op: Box<dyn Op<E::S>>) -> E::Value {
         let weight = e.param(&self.weight);
         match &self.bias {
             Some(bias) => {

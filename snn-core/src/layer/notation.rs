@@ -102,7 +102,8 @@ mod tests {
     fn stride_and_padding_are_read() {
         let net = parse("64C7s2p3-LIF-10", &[2, 32, 32], Lif::default().into()).unwrap().init(1).unwrap();
         let Layer::Conv2d(conv) = &net.layers()[0] else { panic!("{:?}", net.layers()[0]) };
-        assert_eq!((conv.shape.stride, conv.shape.padding, conv.shape.output()), ([2, 2], [3, 3], [16, 16]));
+        let shape = conv.conv.shape();
+        assert_eq!((shape.stride, shape.padding, shape.output()), ([2, 2], [3, 3], [16, 16]));
     }
 
     #[test]

@@ -69,7 +69,18 @@ impl Sequential {
 
 impl Module for Sequential {
     fn forward<E: Exec>(&self, e: &mut E, x: &E::Value, pass: &Pass) -> E::Value {
-        self.layers.iter().fold(x.clone(), |x, layer| layer.forward(e, &x, pass))
+        let mut layers = self.layers.iter().peekable();
+        let mut x = x.clone();
+        while let Some(layer) = layers.next() {
+            x = match (layer, layers.peek()) {
+                (Layer::Conv2d(conv), Some(Layer::Pool(pool))) => {
+                    layers.next();
+                    conv.forward_pooled(e, &x, pool)
+                }
+                _ => layer.forward(e, &x, pass),
+            };
+        }
+        x
     }
 
     fn visit_params(&self, f: &mut dyn FnMut(&Param)) {
@@ -299,7 +310,7 @@ fn build_conv(
     let sizes = [config.channels, group_in, config.kernel[0], config.kernel[1]];
     let weight = draw(format!("{name}.weight"), &sizes, fan_in, Role::Weight { channel_axis: 0 }, seed);
     let bias = bias_of(&name, config.channels, fan_in, config.bias, seed);
-    Ok(Layer::Conv2d(Conv2dLayer { name, shape, weight, bias }))
+    Ok(Layer::Conv2d(Conv2dLayer { name, conv: shape.into(), weight, bias }))
 }
 
 fn check_conv(name: &str, config: &Conv2dConfig, c_in: usize) -> Result<(), ShapeError> {

@@ -1,6 +1,6 @@
 //! Two-dimensional convolution.
 
-use crate::kernels::conv::{self, ConvShape};
+use crate::kernels::conv::{self, Conv};
 use crate::op::{Backward, Op, Saved, SynOps};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -10,15 +10,20 @@ use crate::tensor::Tensor;
 /// Inputs: `x` `[T, B, C_in, H, W]`, `w` `[C_out, C_in/groups, kh, kw]`, and `b` `[C_out]` if there is a bias. Output:
 /// `y[o, p] = b[o] + Σ w[o, c, k] · x[c, stride·p + dilation·k − padding]`, `[T, B, C_out, H', W']`. Backward: the
 /// transposed convolution of `gy` for `x`, its correlation with `x` for `w`, its sum for `b`. Saved: nothing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Conv2d {
-    /// All sizes.
-    pub shape: ConvShape,
+    pub(super) conv: Conv,
 }
 
 impl Conv2d {
-    fn check<S: Scalar>(&self, x: &[&Tensor<S>]) {
-        let s = &self.shape;
+    /// A convolution of these sizes; of clones of one [`Conv`] all share its tables.
+    #[must_use]
+    pub fn new(conv: impl Into<Conv>) -> Self {
+        Self { conv: conv.into() }
+    }
+
+    pub(super) fn check<S: Scalar>(&self, x: &[&Tensor<S>]) {
+        let s = self.conv.shape();
         let [h, w] = s.input;
         let fits = x[0].shape().len() == 5 && x[0].shape()[2..] == [s.c_in, h, w];
         assert!(fits, "conv2d: input {:?} for {s:?}", x[0].shape());
@@ -34,45 +39,55 @@ impl<S: Scalar> Op<S> for Conv2d {
 
     fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
         self.check(x);
-        let [h, w] = self.shape.output();
+        let shape = self.conv.shape();
+        let [h, w] = shape.output();
         let bias = x.get(2).map_or(&[][..], |b| b.as_slice());
         let y = S::bilinear(x[0].as_slice(), x[1].as_slice(), bias, &|x, w, b| {
-            conv::forward(&self.shape, x, w, b)
+            conv::forward(&self.conv, x, w, b)
         });
-        Tensor::new(&[x[0].shape()[0], x[0].shape()[1], self.shape.c_out, h, w], y)
+        Tensor::new(&[x[0].shape()[0], x[0].shape()[1], shape.c_out, h, w], y)
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
         let (x, w, gy) = (ctx.x[0], ctx.x[1], ctx.gy.as_slice());
         let mut grads = vec![
             ctx.grad(0, || {
-                let gx = S::bilinear(w.as_slice(), gy, &[], &|w, gy, _| conv::input_grad(&self.shape, w, gy));
+                let gx = S::bilinear(w.as_slice(), gy, &[], &|w, gy, _| conv::input_grad(&self.conv, w, gy));
                 Tensor::new(x.shape(), gx)
             }),
             ctx.grad(1, || {
-                let gw =
-                    S::bilinear(x.as_slice(), gy, &[], &|x, gy, _| conv::weight_grad(&self.shape, x, gy));
+                let gw = S::bilinear(x.as_slice(), gy, &[], &|x, gy, _| conv::weight_grad(&self.conv, x, gy));
                 Tensor::new(w.shape(), gw)
             }),
         ];
         if ctx.x.len() > 2 {
-            grads.push(ctx.grad(2, || bias_grad(gy, &self.shape)));
+            let [h, w] = self.conv.shape().output();
+            grads.push(ctx.grad(2, || bias_grad(gy, self.conv.shape().c_out, h * w)));
         }
         grads
     }
 
     fn synops(&self, x: &[&Tensor<S>]) -> SynOps {
-        let (effective, dense) = conv::synops(&self.shape, x[0].as_slice());
+        let (effective, dense) = conv::synops(&self.conv, x[0].as_slice());
         SynOps { effective, dense }
     }
 }
 
-fn bias_grad<S: Scalar>(gy: &[S], shape: &ConvShape) -> Tensor<S> {
-    let [h, w] = shape.output();
-    let mut grad = vec![S::ZERO; shape.c_out];
-    for (i, plane) in gy.chunks(h * w).enumerate() {
-        let sum = plane.iter().fold(S::ZERO, |s, &g| s + g);
-        grad[i % shape.c_out] += sum;
+/// Sum of each channel of `[F, C, plane]`.
+pub(super) fn bias_grad<S: Scalar>(gy: &[S], channels: usize, plane: usize) -> Tensor<S> {
+    let mut grad = vec![S::ZERO; channels];
+    for (i, gy) in gy.chunks(plane).enumerate() {
+        grad[i % channels] += sum(gy);
     }
-    Tensor::new(&[shape.c_out], grad)
+    Tensor::new(&[channels], grad)
+}
+
+/// The sum of 16 interleaved partial sums, which vectorize.
+fn sum<S: Scalar>(x: &[S]) -> S {
+    let (blocks, rest) = x.as_chunks::<16>();
+    let mut parts = [S::ZERO; 16];
+    for block in blocks {
+        parts.iter_mut().zip(block).for_each(|(p, &v)| *p += v);
+    }
+    parts.iter().chain(rest).fold(S::ZERO, |s, &v| s + v)
 }

@@ -108,6 +108,7 @@ impl<T: Real, const K: usize> Scalar for Dual<T, K> {
     type Real = T;
     const ZERO: Self = Self { v: T::ZERO, d: [T::ZERO; K] };
     const ONE: Self = Self { v: T::ONE, d: [T::ZERO; K] };
+    const IS_REAL: bool = false;
 
     #[inline(always)]
     fn constant(v: T) -> Self {

@@ -3,7 +3,7 @@
 //! Rows, like kernels, are `[kh · kw][C_in/groups]`, so that they are copied in the runs of [`Links::of_outputs`].
 
 use super::links::Links;
-use super::{ConvShape, aligned::Aligned, transposed};
+use super::{ConvShape, aligned::Aligned, layout};
 use crate::kernels::gemm::{Gemm, GemmOperand, Into};
 use crate::scalar::Scalar;
 
@@ -13,7 +13,7 @@ const ROW_BUFFER: usize = 1 << 20;
 /// Adds the convolution of `x` `[F][C_in][H · W]` to `rows` `[F · positions][C_out]`.
 pub(super) fn forward<S: Scalar>(shape: &ConvShape, links: &Links, x: &[S], kernels: &[S], rows: &mut [S]) {
     let (step, n, k) = (frames_per_product(shape), shape.group_out(), shape.taps());
-    let x = transposed(x, shape.c_in, shape.input[0] * shape.input[1]);
+    let x = channels_last(x, shape.c_in, shape.plane());
     let mut patches = buffer(shape, x.len() / shape.in_len(), k);
     let mut part = buffer(shape, x.len() / shape.in_len(), n);
     for (x, rows) in x.chunks(step * shape.in_len()).zip(rows.chunks_mut(step * shape.out_len())) {
@@ -31,7 +31,7 @@ pub(super) fn forward<S: Scalar>(shape: &ConvShape, links: &Links, x: &[S], kern
 /// Adds the gradient of the kernels to `grad`: `x` `[F][C_in][H · W]`, `rows` `[F · positions][C_out]`.
 pub(super) fn weight_grad<S: Scalar>(shape: &ConvShape, links: &Links, x: &[S], rows: &[S], grad: &mut [S]) {
     let (step, m, n) = (frames_per_product(shape), shape.group_out(), shape.taps());
-    let x = transposed(x, shape.c_in, shape.input[0] * shape.input[1]);
+    let x = channels_last(x, shape.c_in, shape.plane());
     let mut patches = buffer(shape, x.len() / shape.in_len(), n);
     for (x, rows) in x.chunks(step * shape.in_len()).zip(rows.chunks(step * shape.out_len())) {
         let k = rows.len() / shape.c_out;
@@ -48,7 +48,7 @@ pub(super) fn weight_grad<S: Scalar>(shape: &ConvShape, links: &Links, x: &[S], 
 /// Adds the gradient of the inputs to `gx` `[F][H · W][C_in]`: `gy` `[F][C_out][positions]`.
 pub(super) fn input_grad<S: Scalar>(shape: &ConvShape, links: &Links, gy: &[S], kernels: &[S], gx: &mut [S]) {
     let (step, k, n) = (frames_per_product(shape), shape.group_out(), shape.taps());
-    let rows = transposed(gy, shape.c_out, shape.positions());
+    let rows = channels_last(gy, shape.c_out, shape.positions());
     let mut patches = buffer(shape, gy.len() / shape.out_len(), n);
     for (rows, gx) in rows.chunks(step * shape.out_len()).zip(gx.chunks_mut(step * shape.in_len())) {
         let m = rows.len() / shape.c_out;
@@ -60,6 +60,15 @@ pub(super) fn input_grad<S: Scalar>(shape: &ConvShape, links: &Links, gy: &[S], 
             row2im(shape, links, &patches, group, gx);
         }
     }
+}
+
+/// Each frame `[channels][plane]` as `[plane][channels]`.
+fn channels_last<S: Scalar>(x: &[S], channels: usize, plane: usize) -> Aligned<S> {
+    let mut to = Aligned::zeros(x.len());
+    for (from, to) in x.chunks(channels * plane).zip(to.chunks_mut(channels * plane)) {
+        layout::transpose(from, plane, [channels, plane], to, channels);
+    }
+    to
 }
 
 /// Frames whose rows fit the buffer together.
@@ -78,9 +87,8 @@ fn im2row<S: Scalar>(shape: &ConvShape, links: &Links, x: &[S], group: usize, ro
     let offset = group * shape.group_in();
     for (x, rows) in x.chunks(shape.in_len()).zip(rows.chunks_mut(shape.positions() * shape.taps())) {
         for (position, row) in rows.chunks_mut(shape.taps()).enumerate() {
-            for l in links.of(position) {
-                let at = offset + l.frame;
-                row[l.kernel..l.kernel + l.len].copy_from_slice(&x[at..at + l.len]);
+            for [kernel, frame] in links.of(position).iter().flat_map(|p| links.runs(*p, offset)) {
+                row[kernel].copy_from_slice(&x[frame]);
             }
         }
     }
@@ -91,9 +99,8 @@ fn row2im<S: Scalar>(shape: &ConvShape, links: &Links, rows: &[S], group: usize,
     let offset = group * shape.group_in();
     for (gx, rows) in gx.chunks_mut(shape.in_len()).zip(rows.chunks(shape.positions() * shape.taps())) {
         for (position, row) in rows.chunks(shape.taps()).enumerate() {
-            for l in links.of(position) {
-                let to = &mut gx[offset + l.frame..offset + l.frame + l.len];
-                to.iter_mut().zip(&row[l.kernel..l.kernel + l.len]).for_each(|(to, &from)| *to += from);
+            for [kernel, frame] in links.of(position).iter().flat_map(|p| links.runs(*p, offset)) {
+                gx[frame].iter_mut().zip(&row[kernel]).for_each(|(to, &from)| *to += from);
             }
         }
     }
