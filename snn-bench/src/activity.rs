@@ -6,7 +6,7 @@ use snn_core::layer::Sequential;
 use snn_core::metrics::Recorder;
 use snn_core::neuron::Trajectory;
 use snn_core::{Module, Pass, Tensor};
-use snn_quant::{QuantPlan, StateSpec};
+use snn_quant::{QuantPlan, StateLevels, StateSpec};
 use std::collections::BTreeMap;
 
 /// Most neurons that a raster shows.
@@ -51,10 +51,10 @@ pub fn membrane(
     let mem = |of: &Trajectory<f32>| -> Vec<f64> {
         (0..size.steps).map(|t| f64::from(of.states[0].as_slice()[size.at(t, busiest)])).collect()
     };
-    let grid = quantized.and_then(|(_, spec)| spec.format().ok()).map(snn_quant::FixedPoint::grid);
-    let levels = grid.map(|grid| levels(grid).collect::<Vec<f64>>()).filter(|l| l.len() <= SHOWN_LEVELS);
+    let found = quantized.and_then(|(_, spec)| spec.found_levels().ok());
+    let levels = found.as_ref().map(StateLevels::values).filter(|l| l.len() <= SHOWN_LEVELS);
     let rounded = |of: &Trajectory<f32>| {
-        let level = |u: f32| f64::from(grid.map_or(u, |grid| grid.fake_quant(u)));
+        let level = |u: f32| f64::from(found.as_ref().map_or(u, |levels| levels.nearest(u)));
         (0..size.steps).map(|t| level(of.states[0].as_slice()[size.at(t, busiest)])).collect()
     };
     Membrane {
@@ -62,7 +62,7 @@ pub fn membrane(
         mem: mem(float),
         mem_quantized: quantized.map(|(of, _)| rounded(of)).unwrap_or_default(),
         threshold,
-        levels: levels.unwrap_or_default(),
+        levels: levels.unwrap_or_default().into_iter().map(f64::from).collect(),
         spikes: (0..size.steps).filter(|&t| float.spikes.as_slice()[size.at(t, busiest)] > 0.0).collect(),
     }
 }
@@ -82,10 +82,6 @@ pub fn figures(
     let threshold = f64::from(layer.kind.threshold()?);
     let other = other.as_ref().map(|(trajectory, spec)| (trajectory, *spec));
     Some((raster(&layer.name, &float, step_ms), membrane(&layer.name, threshold, &float, other)))
-}
-
-fn levels(grid: snn_quant::Grid) -> impl Iterator<Item = f64> {
-    (grid.codes().min()..=grid.codes().max()).map(move |code| f64::from(grid.value(code)))
 }
 
 /// Steps, samples and neurons of a trajectory.

@@ -24,6 +24,16 @@ pub enum QuantError {
         /// The number of integer bits asked for.
         int_bits: i32,
     },
+    /// A field of a table of levels is out of range.
+    #[error("{field} = {value} is out of range, expected {expected}")]
+    LevelField {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// A learned scale was asked for with a zero point.
     #[error("scale = \"learned\" needs mapping = \"symmetric\", found \"affine\"")]
     LearnedAffine,
@@ -37,7 +47,7 @@ pub enum QuantError {
     #[error("no values were observed, expected at least one before calibration")]
     NothingObserved,
     /// The format still asks for calibration where a fixed one is needed.
-    #[error("int_bits is not calibrated yet, expected a fixed number")]
+    #[error("the range is not calibrated yet, expected a fixed one")]
     NotCalibrated,
     /// The number of values does not match the shape.
     #[error("shape {shape:?} holds {expected} values, found {found}")]

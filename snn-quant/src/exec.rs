@@ -1,7 +1,7 @@
 //! The same network, read through a plan: [`QuantExec`] and [`Quantized`].
 
 use crate::fake_quant::FakeQuant;
-use crate::state_quant::FixedPointMap;
+use crate::state_quant::{StateLevels, StateQuantMap};
 use crate::uniform::ScaleRule;
 use crate::{Observer, PlanError, QuantPlan, QuantSpec};
 use snn_core::exec::{Eager, Exec};
@@ -21,6 +21,7 @@ pub struct QuantExec<'a, E> {
     inner: &'a mut E,
     plan: &'a QuantPlan,
     scales: &'a BTreeMap<String, Param>,
+    levels: &'a BTreeMap<String, Arc<StateLevels>>,
     noise: Option<u64>,
 }
 
@@ -50,10 +51,12 @@ impl<E: Exec> Exec for QuantExec<'_, E> {
     }
 
     fn neuron(&mut self, name: &str, scan: Box<dyn NeuronOp<E::S>>, x: &[&E::Value]) -> E::Value {
-        let map = self.plan.states.get(name).and_then(|spec| FixedPointMap::new(spec, self.noise).ok());
-        match map {
-            Some(map) => self.inner.neuron(name, scan.with_state_map(Arc::new(map)), x),
-            None => self.inner.neuron(name, scan, x),
+        match (self.plan.states.get(name), self.levels.get(name)) {
+            (Some(spec), Some(levels)) => {
+                let map = StateQuantMap::new(spec, levels.clone(), self.noise);
+                self.inner.neuron(name, scan.with_state_map(Arc::new(map)), x)
+            }
+            _ => self.inner.neuron(name, scan, x),
         }
     }
 
@@ -75,6 +78,8 @@ pub struct Quantized<M> {
     net: M,
     plan: QuantPlan,
     scales: BTreeMap<String, Param>,
+    /// Membrane levels, found once.
+    levels: BTreeMap<String, Arc<StateLevels>>,
 }
 
 impl<M: Module> Quantized<M> {
@@ -86,12 +91,13 @@ impl<M: Module> Quantized<M> {
     /// calibrated.
     pub fn new(net: M, neurons: &BTreeSet<String>, plan: QuantPlan) -> Result<Self, PlanError> {
         plan.validate(&weight_shapes(&net), neurons)?;
-        for (name, spec) in &plan.states {
+        let levels = plan.states.iter().map(|(name, spec)| {
             let error = |source| PlanError::Spec { section: "states", name: name.clone(), source };
-            spec.format().map_err(error)?;
-        }
+            Ok((name.clone(), Arc::new(spec.found_levels().map_err(error)?)))
+        });
+        let levels = levels.collect::<Result<_, PlanError>>()?;
         let scales = learned_scales(&net, &plan)?;
-        Ok(Self { net, plan, scales })
+        Ok(Self { net, plan, scales, levels })
     }
 
     /// The network in full precision.
@@ -122,18 +128,19 @@ impl<M: Module> Quantized<M> {
         let mut net = self.net.clone();
         net.visit_params_mut(&mut |p| {
             let mut eager = Eager::<f32>::new();
-            let (plan, scales) = (&self.plan, &self.scales);
-            p.value = QuantExec { inner: &mut eager, plan, scales, noise: None }.param(p);
+            let Self { plan, scales, levels, .. } = self;
+            p.value = QuantExec { inner: &mut eager, plan, scales, levels, noise: None }.param(p);
         });
         let plan = QuantPlan { weights: BTreeMap::new(), states: self.plan.states.clone() };
-        Self { net, plan, scales: BTreeMap::new() }
+        Self { net, plan, scales: BTreeMap::new(), levels: self.levels.clone() }
     }
 }
 
 impl<M: Module> Module for Quantized<M> {
     fn forward<E: Exec>(&self, e: &mut E, x: &E::Value, pass: &Pass) -> E::Value {
-        let mut exec = QuantExec { inner: e, plan: &self.plan, scales: &self.scales, noise: pass.noise };
-        self.net.forward(&mut exec, x, pass)
+        let Self { net, plan, scales, levels } = self;
+        let mut exec = QuantExec { inner: e, plan, scales, levels, noise: pass.noise };
+        net.forward(&mut exec, x, pass)
     }
 
     fn visit_params(&self, f: &mut dyn FnMut(&Param)) {
@@ -225,7 +232,7 @@ pub fn calibrate<M: Module + Clone>(
 mod tests {
     use super::*;
     use crate::uniform::{Granularity, UniformSpec};
-    use crate::{BitWidth, Calibrate, FixedPointSpec, IntBits, StateQuantizer, StateSpec};
+    use crate::{BitWidth, Calibrate, FixedPointSpec, IntBits, StateQuantizer};
     use snn_core::exec::Eager;
     use snn_core::layer::Sequential;
     use snn_core::neuron::Lif;
@@ -250,9 +257,7 @@ mod tests {
         let mut plan = QuantPlan::same_for_all(["fc1.weight", "fc2.weight"], &QuantSpec::Uniform(spec));
         let int_bits = IntBits::Calibrated(Calibrate { calibrate: ScaleRule::AbsMax });
         let fixed = FixedPointSpec { int_bits, ..FixedPointSpec::new(BitWidth::new(6).unwrap()) };
-        let state =
-            StateSpec { quantizer: StateQuantizer::FixedPoint(fixed), ..StateSpec::fixed_point(fixed.bits) };
-        plan.states.insert("lif1".to_owned(), state);
+        plan.states.insert("lif1".to_owned(), StateQuantizer::FixedPoint(fixed).into());
         plan
     }
 
@@ -289,9 +294,9 @@ mod tests {
         assert!(codes.len() <= 7, "3 bits have 7 symmetric levels, found {}", codes.len());
         let mut recorder = Recorder::new();
         run(&net, &mut recorder);
-        let step = net.plan().states["lif1"].format().unwrap().step();
+        let levels = net.plan().states["lif1"].found_levels().unwrap().values();
         let stored = &recorder.trajectories["lif1"].last.variables[0];
-        assert!(stored.iter().all(|u| (u / step).fract() == 0.0), "{stored:?}");
+        assert!(stored.iter().all(|u| levels.contains(u)), "{stored:?}");
     }
 
     #[test]

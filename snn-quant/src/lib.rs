@@ -1,14 +1,16 @@
 //! Quantizers, quantization plans and quantized execution for spiking neural networks.
 //!
 //! - [`uniform`] finds the scales of weight tensors, [`FixedPoint`] is the format of weights and membranes
-//!   whose range does not depend on them, [`Observer`] finds ranges from a stream of values.
+//!   whose range does not depend on them, [`LevelSpec`] the tables of membrane levels that crowd somewhere, [`Observer`]
+//!   finds ranges from a stream of values.
 //! - [`Grid`] and [`QuantParams`] are what all of them end in: evenly spaced levels, per tensor or channel,
 //!   with codes, values and fake quantization. [`ste_backward`] and [`lsq_scale_backward`] are their
 //!   gradients.
 //! - [`QuantPlan`] says which tensor and which membrane gets what, as data and as TOML; [`plan_size`] counts
 //!   its bytes and [`error_table`] the squared errors that bit allocation needs.
 //!
-//! Rounding is half to even everywhere, but where a specification asks for stochastic rounding.
+//! Rounding is half to even everywhere, but where a specification asks for stochastic rounding, and in tables of levels,
+//! where it is half down as in snnTorch.
 //!
 //! # Examples
 //! ```
@@ -34,6 +36,7 @@ mod fixed_point;
 mod gradient;
 mod grid;
 mod histogram;
+mod levels;
 mod num;
 mod observer;
 mod pack;
@@ -52,10 +55,11 @@ pub use fake_quant::FakeQuant;
 pub use fixed_point::{Calibrate, FixedPoint, FixedPointSpec, IntBits};
 pub use gradient::{lsq_scale_backward, ste_backward};
 pub use grid::{CodeSet, Grid, QuantParams};
+pub use levels::{LevelSpec, LevelTable, Spacing, Variant};
 pub use observer::Observer;
 pub use pack::{pack, unpack};
 pub use plan::{PlanError, QuantPlan};
 pub use rounding::{DrawPosition, Rounding};
 pub use size::{PlanSize, TensorSize, plan_size};
-pub use spec::{Placement, QuantSpec, StateQuantizer, StateSpec};
-pub use state_quant::FixedPointMap;
+pub use spec::{Placement, QuantSpec, StateQuantizer, StateSpec, Variables};
+pub use state_quant::{StateLevels, StateQuantMap};

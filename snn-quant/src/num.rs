@@ -37,6 +37,13 @@ pub(crate) fn to_index(x: f64) -> usize {
     x as usize
 }
 
+/// The integer of a float that already is a whole number; saturates.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "whole, and the cast saturates")]
+pub(crate) fn to_i64(x: f64) -> i64 {
+    x as i64
+}
+
 /// The number of values as `u64`, the type of all byte counts.
 #[inline]
 pub(crate) fn len_u64(n: usize) -> u64 {

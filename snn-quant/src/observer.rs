@@ -86,7 +86,9 @@ impl Observer {
         match spec.scale {
             ScaleRule::AbsMax => Ok(spec.grid_for(full)),
             ScaleRule::Percentile(p) => Ok(spec.grid_for(self.percentile_range(p, spec.mapping)?)),
-            ScaleRule::MseSearch => Ok(spec.search(full, |grid, _| self.squared_error(grid))),
+            ScaleRule::MseSearch => {
+                Ok(spec.search(full, |grid, _| self.squared_error(|x| grid.fake_quant(x))))
+            }
             ScaleRule::Learned => Err(QuantError::LearnedObserver),
         }
     }
@@ -115,7 +117,7 @@ impl Observer {
     fn best_fixed_point(&self, widest: FixedPoint) -> FixedPoint {
         let narrower = |less| FixedPoint::new(widest.bits(), widest.int_bits() - less).ok();
         let candidates = (0..=16).filter_map(narrower);
-        let scored = candidates.map(|format| (self.squared_error(format.grid()), format));
+        let scored = candidates.map(|format| (self.squared_error(|x| format.grid().fake_quant(x)), format));
         scored.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(widest, |(_, format)| format)
     }
 
@@ -125,9 +127,15 @@ impl Observer {
     }
 
     /// `Σ (Q(x) - x)²` over everything seen, each value taken at the center of its bin.
-    fn squared_error(&self, grid: Grid) -> f64 {
-        let bin_error = |b: Bin| f64::from(grid.fake_quant(b.center()) - b.center()).powi(2) * b.n as f64;
+    pub(crate) fn squared_error(&self, quantize: impl Fn(f32) -> f32) -> f64 {
+        let bin_error = |b: Bin| f64::from(quantize(b.center()) - b.center()).powi(2) * b.n as f64;
         self.histogram.iter().map(bin_error).sum()
+    }
+
+    /// The range that holds `percent` of what was seen, cut equally from both tails.
+    pub(crate) fn range(&self, percent: f64) -> Result<(f64, f64), QuantError> {
+        let range = self.percentile_range(percent, Mapping::Affine)?;
+        Ok((f64::from(range.lo), f64::from(range.hi)))
     }
 
     /// The range that holds `percent` of what was seen.

@@ -2,8 +2,9 @@
 //!
 //! A new quantizer is one file and one variant here.
 
+use crate::state_quant::StateLevels;
 use crate::uniform::{self, ClipGrad, UniformSpec};
-use crate::{BitWidth, FixedPoint, FixedPointSpec, Observer, QuantError, QuantParams, Rounding};
+use crate::{BitWidth, FixedPointSpec, LevelSpec, Observer, QuantError, QuantParams, Rounding};
 use serde::{Deserialize, Serialize};
 
 /// How a weight tensor is quantized.
@@ -96,6 +97,17 @@ pub enum Placement {
     OnStore,
 }
 
+/// Which state variables of a neuron are quantized.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Variables {
+    /// The membrane and, where it has them, synaptic currents and filters.
+    #[default]
+    All,
+    /// The membrane alone.
+    Membrane,
+}
+
 /// How a neuron layer's membrane is quantized.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,6 +115,9 @@ pub struct StateSpec {
     /// Where in the time step.
     #[serde(default)]
     pub placement: Placement,
+    /// Which state variables.
+    #[serde(default)]
+    pub variables: Variables,
     /// To which levels.
     pub quantizer: StateQuantizer,
 }
@@ -113,19 +128,33 @@ pub struct StateSpec {
 pub enum StateQuantizer {
     /// Fixed point.
     FixedPoint(FixedPointSpec),
+    /// A table of levels.
+    Levels(LevelSpec),
+}
+
+impl From<StateQuantizer> for StateSpec {
+    /// All state variables, before the spike.
+    fn from(quantizer: StateQuantizer) -> Self {
+        StateSpec { placement: Placement::default(), variables: Variables::default(), quantizer }
+    }
 }
 
 impl StateSpec {
     /// `Q0.(b-1)` before the spike.
     pub fn fixed_point(bits: BitWidth) -> Self {
-        let quantizer = StateQuantizer::FixedPoint(FixedPointSpec::new(bits));
-        StateSpec { placement: Placement::default(), quantizer }
+        StateQuantizer::FixedPoint(FixedPointSpec::new(bits)).into()
+    }
+
+    /// A table of levels before the spike: SQUAT.
+    pub fn levels(spec: LevelSpec) -> Self {
+        StateQuantizer::Levels(spec).into()
     }
 
     /// The width of the codes.
     pub fn bits(&self) -> BitWidth {
         match &self.quantizer {
             StateQuantizer::FixedPoint(spec) => spec.bits,
+            StateQuantizer::Levels(spec) => spec.bits,
         }
     }
 
@@ -133,6 +162,7 @@ impl StateSpec {
     pub fn at(self, bits: BitWidth) -> Self {
         let quantizer = match self.quantizer {
             StateQuantizer::FixedPoint(spec) => StateQuantizer::FixedPoint(FixedPointSpec { bits, ..spec }),
+            StateQuantizer::Levels(spec) => StateQuantizer::Levels(LevelSpec { bits, ..spec }),
         };
         StateSpec { quantizer, ..self }
     }
@@ -140,32 +170,51 @@ impl StateSpec {
     /// Whether the fields are in range.
     ///
     /// # Errors
-    /// What [`FixedPointSpec::check`] finds.
+    /// What [`FixedPointSpec::check`] and [`LevelSpec::check`] find.
     pub fn check(&self) -> Result<(), QuantError> {
         match &self.quantizer {
             StateQuantizer::FixedPoint(spec) => spec.check(),
+            StateQuantizer::Levels(spec) => spec.check(),
         }
     }
 
     /// The same specification with every range found from the membranes observed.
     ///
     /// # Errors
-    /// What [`FixedPointSpec::calibrated`] refuses.
+    /// What [`FixedPointSpec::calibrated`] and [`LevelSpec::calibrated`] refuse.
     pub fn calibrated(self, observer: &Observer) -> Result<Self, QuantError> {
         let quantizer = match self.quantizer {
             StateQuantizer::FixedPoint(spec) => StateQuantizer::FixedPoint(spec.calibrated(observer)?),
+            StateQuantizer::Levels(spec) => StateQuantizer::Levels(spec.calibrated(observer)?),
         };
         Ok(StateSpec { quantizer, ..self })
     }
 
-    /// The fixed-point format of the membrane.
+    /// The gradient where values are clipped.
+    pub fn clip_grad(&self) -> ClipGrad {
+        match &self.quantizer {
+            StateQuantizer::FixedPoint(spec) => spec.clip_grad,
+            StateQuantizer::Levels(spec) => spec.clip_grad,
+        }
+    }
+
+    /// How values between levels are rounded.
+    pub fn rounding(&self) -> Rounding {
+        match &self.quantizer {
+            StateQuantizer::FixedPoint(spec) => spec.rounding,
+            StateQuantizer::Levels(_) => Rounding::Nearest,
+        }
+    }
+
+    /// The levels.
     ///
     /// # Errors
-    /// [`QuantError::NotCalibrated`] before calibration.
-    pub fn format(&self) -> Result<FixedPoint, QuantError> {
-        match &self.quantizer {
-            StateQuantizer::FixedPoint(spec) => spec.format(),
-        }
+    /// [`QuantError::NotCalibrated`] before calibration, and what [`check`](Self::check) finds.
+    pub fn found_levels(&self) -> Result<StateLevels, QuantError> {
+        Ok(match &self.quantizer {
+            StateQuantizer::FixedPoint(spec) => StateLevels::Grid(spec.format()?.grid()),
+            StateQuantizer::Levels(spec) => StateLevels::Table(spec.table()?),
+        })
     }
 }
 

@@ -22,7 +22,7 @@ import torch
 
 import npz
 
-TOPICS = ("neurons", "surrogates", "bptt", "hessian", "losses_optim")
+TOPICS = ("neurons", "surrogates", "bptt", "hessian", "losses_optim", "state_quant")
 PACKAGES = ("torch", "snntorch", "spikingjelly", "norse", "numpy")
 GOLDEN_DIR = Path(__file__).resolve().parents[2] / "tests" / "golden"
 MAX_TOTAL_BYTES = 1_000_000

@@ -194,7 +194,6 @@ fn plan(args: &Args, net: &Network, allocation: &Allocation) -> anyhow::Result<Q
     }
     let int_bits = IntBits::Calibrated(Calibrate { calibrate: ScaleRule::AbsMax });
     let fixed = FixedPointSpec { int_bits, ..FixedPointSpec::new(BitWidth::MIN) };
-    let quantizer = StateQuantizer::FixedPoint(fixed);
-    let template = StateSpec { quantizer, ..StateSpec::fixed_point(BitWidth::MIN) };
+    let template = StateSpec::from(StateQuantizer::FixedPoint(fixed));
     Ok(plan.with_states_at_layer_bits(&feeding_weights(net.float()), &template))
 }

@@ -7,6 +7,7 @@
 
 pub mod conv;
 pub mod gemm;
+pub mod levels;
 pub mod par;
 pub mod scan;
 pub mod simd;

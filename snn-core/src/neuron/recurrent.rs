@@ -1,6 +1,6 @@
 //! Neurons whose spikes of the step before come back through a weight matrix.
 
-use super::scan::{NeuronOp, Scan, ScanState, Trajectory, steps};
+use super::scan::{NeuronOp, Scan, ScanState, StepBack, Trajectory, steps};
 use super::{Dynamics, Site, StateMap};
 use crate::kernels::gemm::{Gemm, GemmOperand, Into};
 use crate::op::{Backward, Op, Saved};
@@ -63,6 +63,12 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
         let features = features(gy, weight);
         let mut g_cur = vec![S::ZERO; gy.len()];
         let mut g: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; n]);
+        let slice = |t: usize| states.map(|s| &s.as_slice()[t * n..(t + 1) * n]);
+        let site = |t: usize| Site { state: 0, step: t, offset: 0 };
+        let mut fired_from = match n_steps.checked_sub(1) {
+            Some(last) => self.scan.fired_from(site(last), slice(last)),
+            None => std::array::from_fn(|_| Vec::new()),
+        };
         for t in (0..n_steps).rev() {
             let at = t * n..(t + 1) * n;
             let mut g_out = gy.as_slice()[at.clone()].to_vec();
@@ -71,11 +77,10 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
                 let later = GemmOperand::Rows(&g_cur[(t + 1) * n..(t + 2) * n]);
                 S::gemm(shape, later, GemmOperand::Transposed(weight.as_slice()), &mut g_out);
             }
-            let slice = |t: usize| states.map(|s| &s.as_slice()[t * n..(t + 1) * n]);
             let before = (t > 0).then(|| slice(t - 1));
-            let site = Site { state: 0, step: t, offset: 0 };
+            let step = StepBack { site: site(t), at_spike: slice(t), before, g_out: &g_out };
             let mut parts = g.each_mut().map(Vec::as_mut_slice);
-            self.scan.step_backward(site, slice(t), before, &g_out, &mut parts, &mut g_cur[at]);
+            self.scan.step_backward(&step, &mut fired_from, &mut parts, &mut g_cur[at]);
         }
         Tensor::new(gy.shape(), g_cur)
     }

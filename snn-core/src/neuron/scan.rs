@@ -39,6 +39,17 @@ pub struct ScanState<S> {
     pub variables: Vec<Vec<S>>,
 }
 
+/// What is known of a time step that is walked backwards.
+pub(super) struct StepBack<'a, S, const N: usize> {
+    pub(super) site: Site,
+    /// The state at the spike test, before the map.
+    pub(super) at_spike: [&'a [S]; N],
+    /// The same of the step before; none in the first step, which comes from rest.
+    pub(super) before: Option<[&'a [S]; N]>,
+    /// Gradient by the output.
+    pub(super) g_out: &'a [S],
+}
+
 /// Runs [`Dynamics`] over time: input current `[T, B, features…]`, output of the same shape.
 ///
 /// Forward, for each step: *integrate*, the state map if it acts before the spike, *fire*, the state map if it acts on
@@ -103,47 +114,50 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         self.map_states(Placement::OnStore, site, state);
     }
 
-    /// One time step backwards. `at_spike` is the state at the spike test of this step, `before` that of the step before
-    /// (none in the first step from rest); `g` holds the gradient by the stored state and ends as that of the step
-    /// before; `g_cur` receives the gradient by the current.
+    /// One time step backwards. `fired_from` is the state that this step fired from, and ends as that of the step before;
+    /// `g` holds the gradient by the stored state and ends as that of the step before; `g_cur` receives the gradient by the
+    /// current.
     pub(super) fn step_backward(
         &self,
-        site: Site,
-        at_spike: [&[S]; N],
-        before: Option<[&[S]; N]>,
-        g_out: &[S],
+        step: &StepBack<'_, S, N>,
+        fired_from: &mut [Vec<S>; N],
         g: &mut [&mut [S]; N],
         g_cur: &mut [S],
     ) {
-        let mut fired_from = at_spike.map(<[S]>::to_vec);
-        self.map_states(Placement::BeforeSpike, site, &mut fired_from.each_mut().map(Vec::as_mut_slice));
         if self.acts(Placement::OnStore) {
             let mut after = fired_from.clone();
             fire(
                 self.dynamics,
                 &mut after.each_mut().map(Vec::as_mut_slice),
-                &mut vec![S::ZERO; g_out.len()],
+                &mut vec![S::ZERO; g_cur.len()],
             );
-            self.map_backward(site, after.each_ref().map(Vec::as_slice), g);
+            self.map_backward(step.site, after.each_ref().map(Vec::as_slice), g);
         }
-        fire_backward(self.dynamics, fired_from.each_ref().map(Vec::as_slice), g_out, g);
+        fire_backward(self.dynamics, fired_from.each_ref().map(Vec::as_slice), step.g_out, g);
         if self.acts(Placement::BeforeSpike) {
-            self.map_backward(site, at_spike, g);
+            self.map_backward(step.site, step.at_spike, g);
         }
-        let stored = self.stored(site, before, g_out.len());
+        let stored = self.stored_before(step, fired_from);
         integrate_backward(self.dynamics, stored.each_ref().map(Vec::as_slice), g, g_cur);
     }
 
-    /// The state that the step before stored, recomputed from its state at the spike test.
-    fn stored(&self, site: Site, before: Option<[&[S]; N]>, n: usize) -> [Vec<S>; N] {
-        let Some(before) = before else {
-            return std::array::from_fn(|_| vec![S::ZERO; n]);
+    /// The state that a step fires from, recomputed from that at its spike test.
+    pub(super) fn fired_from(&self, site: Site, at_spike: [&[S]; N]) -> [Vec<S>; N] {
+        let mut state = at_spike.map(<[S]>::to_vec);
+        self.map_states(Placement::BeforeSpike, site, &mut state.each_mut().map(Vec::as_mut_slice));
+        state
+    }
+
+    /// The state that the step before stored, and in `fired_from` that which it fired from.
+    fn stored_before(&self, step: &StepBack<'_, S, N>, fired_from: &mut [Vec<S>; N]) -> [Vec<S>; N] {
+        let Some(before) = step.before else {
+            return std::array::from_fn(|_| vec![S::ZERO; step.g_out.len()]);
         };
-        let earlier = Site { step: site.step - 1, ..site };
-        let mut state = before.map(<[S]>::to_vec);
+        let earlier = Site { step: step.site.step - 1, ..step.site };
+        *fired_from = self.fired_from(earlier, before);
+        let mut state = fired_from.clone();
         let parts = &mut state.each_mut().map(Vec::as_mut_slice);
-        self.map_states(Placement::BeforeSpike, earlier, parts);
-        fire(self.dynamics, parts, &mut vec![S::ZERO; n]);
+        fire(self.dynamics, parts, &mut vec![S::ZERO; step.g_out.len()]);
         self.map_states(Placement::OnStore, earlier, parts);
         state
     }
@@ -175,13 +189,16 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         for first in (0..n).step_by(CHUNK) {
             let last = (first + CHUNK).min(n);
             let mut part: [&mut [S]; N] = g.each_mut().map(|s| &mut s[first..last]);
+            let slice = |t: usize| states.map(|s| &s.as_slice()[t * n + first..t * n + last]);
+            let site = |t: usize| Site { state: 0, step: t, offset: first };
+            let Some(t_last) = n_steps.checked_sub(1) else { continue };
+            let mut fired_from = self.fired_from(site(t_last), slice(t_last));
             for t in (0..n_steps).rev() {
-                let slice = |t: usize| states.map(|s| &s.as_slice()[t * n + first..t * n + last]);
                 let before = (t > 0).then(|| slice(t - 1));
                 let at = t * n + first..t * n + last;
-                let site = Site { state: 0, step: t, offset: first };
                 let g_out = &gy.as_slice()[at.clone()];
-                self.step_backward(site, slice(t), before, g_out, &mut part, &mut g_cur[at]);
+                let step = StepBack { site: site(t), at_spike: slice(t), before, g_out };
+                self.step_backward(&step, &mut fired_from, &mut part, &mut g_cur[at]);
             }
         }
         Tensor::new(gy.shape(), g_cur)

@@ -23,7 +23,7 @@ fn full_plan() -> QuantPlan {
     };
     let calibrate = IntBits::Calibrated(Calibrate { calibrate: ScaleRule::MseSearch });
     let state = FixedPointSpec { int_bits: calibrate, ..FixedPointSpec::new(bits(8)) };
-    let state = StateSpec { placement: Placement::OnStore, quantizer: StateQuantizer::FixedPoint(state) };
+    let state = StateSpec { placement: Placement::OnStore, ..StateQuantizer::FixedPoint(state).into() };
     QuantPlan {
         weights: BTreeMap::from([
             ("conv1.weight".to_owned(), QuantSpec::Uniform(uniform)),
@@ -70,6 +70,7 @@ seed = 7
 
 [states.lif1]
 placement = \"on_store\"
+variables = \"all\"
 
 [states.lif1.quantizer]
 scheme = \"fixed_point\"

@@ -534,7 +534,7 @@ fn with_scale(plan: &QuantPlan, scale: ScaleRule) -> QuantPlan {
 fn calibrated_state(bits: BitWidth) -> StateSpec {
     let int_bits = IntBits::Calibrated(Calibrate { calibrate: ScaleRule::Percentile(99.9) });
     let fixed = FixedPointSpec { int_bits, ..FixedPointSpec::new(bits) };
-    StateSpec { quantizer: StateQuantizer::FixedPoint(fixed), ..StateSpec::fixed_point(bits) }
+    StateQuantizer::FixedPoint(fixed).into()
 }
 
 fn traces(of: &BTreeMap<String, Trace>) -> BTreeMap<String, TensorTrace> {
