@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
     }
     // A rate of zero keeps the weights, and so the firing rates, as they are.
-    let config = FitConfig { epochs: 1, learning_rate: 0.0, micro_batch: 4, ..FitConfig::default() };
+    let config = FitConfig { epochs: 1, learning_rate: 0.0, micro_batch: Some(4), ..FitConfig::default() };
     let (mut last, mut times) = (Instant::now(), Vec::new());
     let data = Repeated(Batch { x, labels });
     let mut watch = |event: &Event, _: &_, _: &Progress| {

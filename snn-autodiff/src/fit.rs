@@ -90,8 +90,9 @@ pub struct FitConfig {
     pub schedule: Schedule,
     /// Largest norm of the gradients of a batch.
     pub clip_norm: Option<f64>,
-    /// Samples that one task runs at a time. It decides the order of summation, so it belongs to the result.
-    pub micro_batch: usize,
+    /// Samples that one task runs at a time, or as many as [`micro_batch`] finds good. It decides the order of summation,
+    /// so it belongs to the result.
+    pub micro_batch: Option<usize>,
     /// Share of the batch statistics in an update of the running ones. The variance is the biased one, where PyTorch
     /// takes `n/(n − 1)` of it.
     pub norm_momentum: f32,
@@ -106,7 +107,7 @@ impl Default for FitConfig {
             learning_rate: 1e-3,
             schedule: Schedule::Constant,
             clip_norm: None,
-            micro_batch: 8,
+            micro_batch: None,
             norm_momentum: 0.1,
             seed: 0,
         }
@@ -218,6 +219,7 @@ pub fn fit<M: Module + Sync>(
     progress: &mut Progress,
     watch: &mut dyn FnMut(&Event, &M, &Progress) -> ControlFlow<()>,
 ) -> Result<(), FitError> {
+    let mut config = config.clone();
     while progress.epoch < config.epochs {
         let epoch = progress.epoch;
         let mut batches = data.batches(epoch);
@@ -229,10 +231,11 @@ pub fn fit<M: Module + Sync>(
             let Some(batch) = next else { break };
             let batch = batch.map_err(FitError::Data)?;
             batch.check()?;
+            config.micro_batch.get_or_insert_with(|| fitting_micro_batch(net, &batch));
             learning_rate =
                 config.learning_rate * config.schedule.factor(epoch as f64 + i as f64 / n_batches);
             let (following, done) = while_fetching(&mut batches, || {
-                learn(net, &batch, loss, optimizer, config, progress, (i, learning_rate))
+                learn(net, &batch, loss, optimizer, &config, progress, (i, learning_rate))
             });
             next = following;
             let done = done?;
@@ -248,6 +251,41 @@ pub fn fit<M: Module + Sync>(
         }
     }
     Ok(())
+}
+
+/// Bytes of activations that stay in a second-level cache.
+const CACHE_BYTES: usize = 1 << 20;
+
+/// Passes over the activations that cost as much as adding up gradients of as many bytes.
+const PASSES: usize = 8;
+
+/// Most samples of a micro-batch that is not asked for: larger ones gain nothing and leave threads without work.
+const MAX_MICRO_BATCH: usize = 32;
+
+/// The number of samples that training runs at a time where it is free to choose: as many as have their activations in
+/// cache, or more where a sample's work is small beside adding up the gradients of all parameters.
+#[must_use]
+pub fn micro_batch(n_params: usize, bytes_per_sample: usize) -> usize {
+    let amortized = n_params.saturating_mul(PASSES * size_of::<f32>());
+    (CACHE_BYTES.max(amortized) / bytes_per_sample.max(1)).clamp(1, MAX_MICRO_BATCH)
+}
+
+fn fitting_micro_batch<M: Module>(net: &M, batch: &Batch) -> usize {
+    let mut n_params = 0;
+    net.visit_params(&mut |p| n_params += p.value.len());
+    micro_batch(n_params, activation_bytes(net, &batch.samples(0, 1).x))
+}
+
+/// Bytes of the activations of a training pass over `x` `[T, B, features…]`, with what is saved for the way back.
+///
+/// # Panics
+/// If `x` does not fit the network.
+#[must_use]
+pub fn activation_bytes<M: Module>(net: &M, x: &Tensor<f32>) -> usize {
+    let mut tape = Tape::<f32>::new();
+    let x = tape.input(x);
+    net.forward(&mut tape, &x, &Pass::training(0));
+    tape.bytes()
 }
 
 /// Does `work` while another thread gets the next batch; at most one batch is ahead.
@@ -318,7 +356,7 @@ fn learn<M: Module + Sync>(
     (index, learning_rate): (u64, f64),
 ) -> Result<Totals, FitError> {
     let n = batch.labels.len();
-    let size = if net.needs_whole_batch() { n } else { config.micro_batch.clamp(1, n) };
+    let size = if net.needs_whole_batch() { n } else { config.micro_batch.unwrap_or(n).clamp(1, n) };
     let seed = sub_seed(config.seed, &format!("dropout/{}/{index}", progress.epoch));
     let shared: &M = net;
     let parts: Result<Vec<Part>, FitError> = (0..n.div_ceil(size))

@@ -74,6 +74,12 @@ impl<'a, S: Scalar> Tape<'a, S> {
         &self.nodes[var.0].value
     }
 
+    /// Bytes of all values and of what ops saved for their backward.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.nodes.iter().map(|n| n.value.len() * size_of::<S>() + n.saved.bytes()).sum()
+    }
+
     /// What [`Exec::record`] was told, in order.
     pub fn recorded(&self) -> impl Iterator<Item = (&str, &Tensor<S>)> {
         self.recorded.iter().map(|(name, var)| (name.as_str(), self.value(*var)))

@@ -75,7 +75,7 @@ fn config(epochs: u64) -> FitConfig {
         epochs,
         learning_rate: 0.05,
         schedule: Schedule::Cosine { epochs: 4.0, floor: 0.1 },
-        micro_batch: 4,
+        micro_batch: Some(4),
         ..FitConfig::default()
     }
 }
@@ -152,7 +152,7 @@ fn seeds_of_dropout_and_micro_batches_belong_to_the_result() {
     let base = trained(config(1));
     assert_eq!(base, trained(config(1)));
     assert_ne!(base, trained(FitConfig { seed: 1, ..config(1) }));
-    assert_ne!(base, trained(FitConfig { micro_batch: 5, ..config(1) }));
+    assert_ne!(base, trained(FitConfig { micro_batch: Some(5), ..config(1) }));
 }
 
 #[test]

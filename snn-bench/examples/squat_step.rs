@@ -66,7 +66,7 @@ fn plan(
 
 /// Milliseconds of one step; a rate of zero keeps the weights, and so the firing rates, as they are.
 fn step<M: Module + Sync>(net: &mut M, data: &Once) -> Result<f64, Failed> {
-    let config = FitConfig { epochs: 1, learning_rate: 0.0, micro_batch: 4, ..FitConfig::default() };
+    let config = FitConfig { epochs: 1, learning_rate: 0.0, micro_batch: Some(4), ..FitConfig::default() };
     let (loss, adam) = (Loss::CrossEntropyMean, Adam::default());
     let (mut progress, start) = (Progress::default(), Instant::now());
     fit(net, data, &loss, &adam, &config, &mut progress, &mut |_, _, _| ControlFlow::Continue(()))?;

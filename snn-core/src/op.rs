@@ -58,20 +58,20 @@ pub struct Saved<S> {
     keep: bool,
     tensors: Vec<Tensor<S>>,
     indices: Vec<u32>,
-    bytes: Vec<u8>,
+    small_indices: Vec<u8>,
 }
 
 impl<S: Scalar> Saved<S> {
     /// Keeps what it is given.
     #[must_use]
     pub fn keeping() -> Self {
-        Self { keep: true, tensors: Vec::new(), indices: Vec::new(), bytes: Vec::new() }
+        Self { keep: true, tensors: Vec::new(), indices: Vec::new(), small_indices: Vec::new() }
     }
 
     /// Keeps nothing.
     #[must_use]
     pub fn discarding() -> Self {
-        Self { keep: false, tensors: Vec::new(), indices: Vec::new(), bytes: Vec::new() }
+        Self { keep: false, tensors: Vec::new(), indices: Vec::new(), small_indices: Vec::new() }
     }
 
     /// True if there will be a backward call: an op may skip computing what it would only save.
@@ -95,10 +95,17 @@ impl<S: Scalar> Saved<S> {
     }
 
     /// Keeps a list of small indices.
-    pub fn put_bytes(&mut self, bytes: Vec<u8>) {
+    pub fn put_small_indices(&mut self, indices: Vec<u8>) {
         if self.keep {
-            self.bytes = bytes;
+            self.small_indices = indices;
         }
+    }
+
+    /// Bytes of what is kept.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let numbers: usize = self.tensors.iter().map(Tensor::len).sum();
+        numbers * size_of::<S>() + self.indices.len() * size_of::<u32>() + self.small_indices.len()
     }
 
     /// The `i`-th kept tensor.
@@ -118,8 +125,8 @@ impl<S: Scalar> Saved<S> {
 
     /// The kept small indices.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub fn small_indices(&self) -> &[u8] {
+        &self.small_indices
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{OpCase, Smoothness, noise};
 use snn_core::Tensor;
 use snn_core::kernels::conv::ConvShape;
+use snn_core::layer::NeuronKind;
 use snn_core::loss::Loss;
 use snn_core::neuron::{
     Alif, CubaLif, Decolle, Dynamics, Firing, Li, Lif, Reset, ResetGrad, ResetTime, Scan, SpikeForward,
@@ -129,7 +130,27 @@ fn neurons(smoothness: Smoothness) -> Vec<OpCase> {
         push(&mut all, "Decolle", &tag, smoothness, decolle);
     }
     push(&mut all, "Li", "", smoothness, Li { beta: 0.8 });
+    if smoothness == Smoothness::Surrogate {
+        all.extend(fixed());
+    }
     all
+}
+
+/// The neurons that a layer compiles with fixed rules.
+fn fixed() -> Vec<OpCase> {
+    let presets = [
+        ("snntorch", Lif::snntorch(0.8)),
+        ("lui_neftci", Lif::lui_neftci(0.8)),
+        ("spikingjelly", Lif::spikingjelly(2.0)),
+    ];
+    let case = |(name, lif): (&str, Lif)| OpCase {
+        name: format!("Fixed {name}"),
+        real: NeuronKind::from(lif).scan(),
+        dual: NeuronKind::from(lif).scan(),
+        inputs: inputs([&[5, 2, 3]]),
+        smoothness: Smoothness::Surrogate,
+    };
+    presets.map(case).into()
 }
 
 fn firings(smoothness: Smoothness) -> Vec<Firing> {

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code, reason = "matrix kernels of another crate and run-time dispatch on CPU features")]
 
+pub mod channels;
 pub mod conv;
 pub mod gemm;
 pub mod levels;

@@ -72,6 +72,50 @@ vectorized! {
     }
 }
 
+vectorized! {
+    /// A whole step, for each neuron; `trace` receives the state between the halves.
+    ///
+    /// # Panics
+    /// If a plane is shorter than `cur`.
+    pub fn step[D: Dynamics<N>, S: Scalar, const N: usize](
+        dynamics: D, cur: &[S], state: &mut [&mut [S]; N], trace: &mut [&mut [S]; N], out: &mut [S],
+    ) {
+        let mut state = state.each_mut().map(|plane| &mut plane[..cur.len()]);
+        let mut trace = trace.each_mut().map(|plane| &mut plane[..cur.len()]);
+        let out = &mut out[..cur.len()];
+        for i in 0..cur.len() {
+            let mut s = std::array::from_fn(|k| state[k][i]);
+            dynamics.integrate(&mut s, cur[i]);
+            scatter(&mut trace, i, s);
+            out[i] = dynamics.fire(&mut s);
+            scatter(&mut state, i, s);
+        }
+    }
+}
+
+vectorized! {
+    /// Backward of a whole step, for each neuron, from the states between the halves of this step and of the one before.
+    ///
+    /// # Panics
+    /// If a plane is shorter than `g_out`.
+    pub fn step_backward[D: Dynamics<N>, S: Scalar, const N: usize](
+        dynamics: D, at_spike: [&[S]; N], before: [&[S]; N], g_out: &[S], g: &mut [&mut [S]; N], g_cur: &mut [S],
+    ) {
+        let at_spike = at_spike.map(|plane| &plane[..g_out.len()]);
+        let before = before.map(|plane| &plane[..g_out.len()]);
+        let mut g = g.each_mut().map(|plane| &mut plane[..g_out.len()]);
+        let g_cur = &mut g_cur[..g_out.len()];
+        for i in 0..g_out.len() {
+            let mut grad = std::array::from_fn(|k| g[k][i]);
+            dynamics.fire_backward(&at_spike.map(|plane| plane[i]), g_out[i], &mut grad);
+            let mut stored = before.map(|plane| plane[i]);
+            dynamics.fire(&mut stored);
+            g_cur[i] = dynamics.integrate_backward(&stored, &mut grad);
+            scatter(&mut g, i, grad);
+        }
+    }
+}
+
 #[inline(always)]
 fn scatter<S: Copy, const N: usize>(planes: &mut [&mut [S]; N], i: usize, values: [S; N]) {
     for (plane, value) in planes.iter_mut().zip(values) {

@@ -2,7 +2,7 @@
 
 use crate::exec::Exec;
 use crate::module::Param;
-use crate::neuron::{Alif, CubaLif, Decolle, Dynamics, Li, Lif, NeuronOp, Scan};
+use crate::neuron::{Alif, CubaLif, Decolle, Dynamics, Li, Lif, NeuronOp, Scan, lif_scan};
 use crate::scalar::Scalar;
 
 /// Which neuron a layer is made of.
@@ -55,7 +55,10 @@ impl NeuronKind {
     /// The op that runs these neurons over time.
     #[must_use]
     pub fn scan<S: Scalar>(&self) -> Box<dyn NeuronOp<S>> {
-        each_kind!(*self, neuron => Box::new(Scan::new(neuron)))
+        match *self {
+            Self::Lif(neuron) => lif_scan(neuron),
+            other => each_kind!(other, neuron => Box::new(Scan::new(neuron))),
+        }
     }
 
     /// The op that runs them with all-to-all recurrence.

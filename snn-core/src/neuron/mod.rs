@@ -9,6 +9,7 @@ mod alif;
 mod cuba_lif;
 mod decolle;
 mod firing;
+mod fixed;
 mod li;
 mod lif;
 mod recurrent;
@@ -18,6 +19,8 @@ mod state_map;
 pub use alif::Alif;
 pub use cuba_lif::CubaLif;
 pub use decolle::Decolle;
+pub(crate) use fixed::scan as lif_scan;
+
 pub use firing::{Firing, Reset, ResetGrad, ResetTime, SpikeForward, SpikeWhen};
 pub use li::Li;
 pub use lif::Lif;

@@ -2,7 +2,7 @@
 
 use super::recurrent::RecurrentScan;
 use super::{Dynamics, Placement, Site, StateMap};
-use crate::kernels::scan::{fire, fire_backward, integrate, integrate_backward};
+use crate::kernels::scan::{self, fire, fire_backward, integrate, integrate_backward};
 use crate::op::{Backward, Op, Saved};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -105,6 +105,9 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         trace: &mut [&mut [S]; N],
         spikes: &mut [S],
     ) {
+        if self.map.is_none() {
+            return scan::step(self.dynamics, cur, state, trace, spikes);
+        }
         integrate(self.dynamics, cur, state);
         for (trace, state) in trace.iter_mut().zip(state.iter()) {
             trace.copy_from_slice(state);
@@ -124,6 +127,9 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         g: &mut [&mut [S]; N],
         g_cur: &mut [S],
     ) {
+        if let (None, Some(before)) = (&self.map, step.before) {
+            return scan::step_backward(self.dynamics, step.at_spike, before, step.g_out, g, g_cur);
+        }
         if self.acts(Placement::OnStore) {
             let mut after = fired_from.clone();
             fire(
@@ -133,7 +139,9 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
             );
             self.map_backward(step.site, after.each_ref().map(Vec::as_slice), g);
         }
-        fire_backward(self.dynamics, fired_from.each_ref().map(Vec::as_slice), step.g_out, g);
+        let fired_at =
+            if self.map.is_none() { step.at_spike } else { fired_from.each_ref().map(Vec::as_slice) };
+        fire_backward(self.dynamics, fired_at, step.g_out, g);
         if self.acts(Placement::BeforeSpike) {
             self.map_backward(step.site, step.at_spike, g);
         }

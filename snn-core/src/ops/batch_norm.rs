@@ -9,6 +9,7 @@
 //! directly-trained larger spiking neural networks", 2020 (arXiv:2011.05280; tdBN), whose factor `α·θ` is a matter of
 //! the gain's initial value.
 
+use crate::kernels::channels::{self, Runs};
 use crate::kernels::par::{for_row_chunks, map_chunks};
 use crate::op::{Backward, Op, Saved};
 use crate::scalar::Scalar;
@@ -34,23 +35,29 @@ impl Layout {
         layout
     }
 
+    fn frame_len(self) -> usize {
+        self.channels * self.space
+    }
+
     /// Entries per channel.
     fn n(self) -> f64 {
         (self.frames * self.space) as f64
     }
 
-    /// The sum, over the entries `i` of each channel `c`, of `f(c, i)`.
-    fn channel_sums<S: Scalar>(self, f: impl Fn(usize, usize) -> S + Sync) -> Vec<S> {
+    fn runs(self) -> Runs {
+        Runs { channels: self.channels, space: self.space }
+    }
+
+    /// The sum over each channel `c` of `of(c)` of the entries of two tensors.
+    fn channel_sums<S: Scalar, G: Fn(S, S) -> S>(
+        self,
+        x: [&[S]; 2],
+        of: impl Fn(usize) -> G + Sync,
+    ) -> Vec<S> {
         let parts = map_chunks(self.frames, FRAMES_PER_TASK, |frames| {
             let mut sums = vec![S::ZERO; self.channels];
-            for run in frames.start * self.channels..frames.end * self.channels {
-                let c = run % self.channels;
-                let mut sum = S::ZERO;
-                for i in run * self.space..(run + 1) * self.space {
-                    sum += f(c, i);
-                }
-                sums[c] += sum;
-            }
+            let at = frames.start * self.frame_len()..frames.end * self.frame_len();
+            channels::add_sums(self.runs(), x.map(|x| &x[at.clone()]), &of, &mut sums);
             sums
         });
         let mut total = vec![S::ZERO; self.channels];
@@ -60,17 +67,17 @@ impl Layout {
         total
     }
 
-    /// The tensor with `f(c, i)` as entry `i`, which is in channel `c`.
-    fn build<S: Scalar>(self, shape: &[usize], f: impl Fn(usize, usize) -> S + Sync) -> Tensor<S> {
+    /// The tensor whose entries in channel `c` are `of(c)` of those of two tensors.
+    fn build<S: Scalar, G: Fn(S, S) -> S>(
+        self,
+        shape: &[usize],
+        x: [&[S]; 2],
+        of: impl Fn(usize) -> G + Sync,
+    ) -> Tensor<S> {
         let mut out = Tensor::zeros(shape);
-        let runs_per_task = FRAMES_PER_TASK * self.channels.max(1);
-        for_row_chunks(out.as_mut_slice(), self.space, runs_per_task, |first, runs| {
-            for (k, run) in runs.chunks_mut(self.space).enumerate() {
-                let (c, start) = ((first + k) % self.channels, (first + k) * self.space);
-                for (j, v) in run.iter_mut().enumerate() {
-                    *v = f(c, start + j);
-                }
-            }
+        for_row_chunks(out.as_mut_slice(), self.frame_len(), FRAMES_PER_TASK, |first, out| {
+            let at = first * self.frame_len()..first * self.frame_len() + out.len();
+            channels::map(self.runs(), x.map(|x| &x[at.clone()]), &of, out);
         });
         out
     }
@@ -91,10 +98,11 @@ impl<S: Scalar> Op<S> for BatchStats {
     fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
         let layout = Layout::of("batch_stats", x[0].shape());
         let (x, inverse) = (x[0].as_slice(), S::from_f64(1.0 / layout.n()));
-        let mean: Vec<S> = layout.channel_sums(|_, i| x[i]).iter().map(|&s| s * inverse).collect();
-        let squares = layout.channel_sums(|c, i| {
-            let centered = x[i] - mean[c];
-            centered * centered
+        let sums = layout.channel_sums([x, x], |_| |v, _| v);
+        let mean: Vec<S> = sums.iter().map(|&s| s * inverse).collect();
+        let squares = layout.channel_sums([x, x], |c| {
+            let mean = mean[c];
+            move |v, _| (v - mean) * (v - mean)
         });
         let variance = squares.iter().map(|&s| s * inverse);
         Tensor::new(&[2, layout.channels], mean.iter().copied().chain(variance).collect())
@@ -106,8 +114,10 @@ impl<S: Scalar> Op<S> for BatchStats {
             let (x, mean) = (ctx.x[0].as_slice(), ctx.y.as_slice());
             let (g_mean, g_variance) = ctx.gy.as_slice().split_at(layout.channels);
             let (inverse, two) = (S::from_f64(1.0 / layout.n()), S::from_f64(2.0));
-            let slope = |c: usize, i: usize| (g_mean[c] + two * (x[i] - mean[c]) * g_variance[c]) * inverse;
-            layout.build(ctx.x[0].shape(), slope)
+            layout.build(ctx.x[0].shape(), [x, x], |c| {
+                let (mean, g_mean, g_variance) = (mean[c], g_mean[c], g_variance[c]);
+                move |v, _| (g_mean + two * (v - mean) * g_variance) * inverse
+            })
         };
         vec![ctx.grad(0, gx)]
     }
@@ -163,7 +173,10 @@ impl<S: Scalar> Op<S> for Normalize {
         let a = Inputs::of(x);
         let r = self.inverse_std_dev(a.variance);
         let slope: Vec<S> = a.gain.iter().zip(&r).map(|(&g, &r)| g * r).collect();
-        a.layout.build(x[0].shape(), |c, i| (a.x[i] - a.mean[c]) * slope[c] + a.shift[c])
+        a.layout.build(x[0].shape(), [a.x, a.x], |c| {
+            let (mean, slope, shift) = (a.mean[c], slope[c], a.shift[c]);
+            move |v, _| (v - mean) * slope + shift
+        })
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
@@ -171,12 +184,19 @@ impl<S: Scalar> Op<S> for Normalize {
         let (gy, n) = (ctx.gy.as_slice(), a.layout.channels);
         let r = self.inverse_std_dev(a.variance);
         let slope: Vec<S> = a.gain.iter().zip(&r).map(|(&g, &r)| g * r).collect();
-        let gx = ctx.grad(0, || a.layout.build(ctx.x[0].shape(), |c, i| gy[i] * slope[c]));
+        let scaled = |c: usize| {
+            let slope = slope[c];
+            move |g, _| g * slope
+        };
+        let gx = ctx.grad(0, || a.layout.build(ctx.x[0].shape(), [gy, gy], scaled));
         if !ctx.need[1..].contains(&true) {
             return vec![gx, None, None, None];
         }
-        let g_shift = a.layout.channel_sums(|_, i| gy[i]);
-        let g_gain = a.layout.channel_sums(|c, i| gy[i] * (a.x[i] - a.mean[c]) * r[c]);
+        let g_shift = a.layout.channel_sums([gy, gy], |_| |g, _| g);
+        let g_gain = a.layout.channel_sums([gy, a.x], |c| {
+            let (mean, r) = (a.mean[c], r[c]);
+            move |g, v| g * (v - mean) * r
+        });
         let g_stats = || {
             let half = S::from_f64(0.5);
             let g_mean = (0..n).map(|c| -(slope[c] * g_shift[c]));

@@ -73,7 +73,7 @@ impl<S: Scalar> Op<S> for Conv2dMaxPool {
             choices.replace(chosen);
             y
         });
-        saved.put_bytes(choices.into_inner());
+        saved.put_small_indices(choices.into_inner());
         let ([h, w], shape) = (self.output(), x[0].shape());
         Tensor::new(&[shape[0], shape[1], self.conv().shape().c_out, h, w], y)
     }
@@ -83,7 +83,7 @@ impl<S: Scalar> Op<S> for Conv2dMaxPool {
             return self.backward_in_turn(ctx);
         }
         let (x, w, gy) = (ctx.x[0], ctx.x[1], ctx.gy.as_slice());
-        let (conv, windows, choices) = (self.conv(), &self.windows, ctx.saved.bytes());
+        let (conv, windows, choices) = (self.conv(), &self.windows, ctx.saved.small_indices());
         let mut grads = vec![
             ctx.grad(0, || {
                 let gx = S::bilinear(w.as_slice(), gy, &[], &|w, gy, _| {

@@ -60,6 +60,8 @@ pub struct LayerSummary {
     pub omega: f64,
     /// The same by the Gauss-Newton trace.
     pub omega_gauss_newton: f64,
+    /// How much the mean loss rises above that of the float network without training, over seeds.
+    pub ptq_rise: Option<Estimate>,
     /// Paired loss of accuracy against the float network without training.
     pub ptq_drop: Option<Estimate>,
     /// Paired loss of accuracy against the float twin after training.
@@ -102,7 +104,7 @@ impl Summary {
         over_seeds(&self.seeds, |s| s.twin.score.accuracy)
     }
 
-    /// Spearman's correlation of sensitivity by `omega` with the loss of accuracy by `drop`, over layers and widths.
+    /// Spearman's correlation of sensitivity by `omega` with what quantizing costs by `drop`, over layers and widths.
     #[must_use]
     pub fn rank_correlation(
         &self,
@@ -152,6 +154,7 @@ impl Summary {
             "bytes_quantized": first.map(|r| r.bytes),
             "mean_bits": first.map(|r| r.mean_bits),
             "rank_correlation": self.rank_correlation(|l| l.omega, |l| l.ptq_drop),
+            "rank_correlation_of_loss": self.rank_correlation(|l| l.omega, |l| l.ptq_rise),
             "trace": trace,
             "bits": first.map(|r| &r.bits),
             "cross_validation": self.fold_float.map(|float| self.folds_to_json(float)),
@@ -259,6 +262,7 @@ fn layer_summaries(seeds: &[SeedResult]) -> Vec<LayerSummary> {
             bits: results[0].bits,
             omega: mean(&results, |r| r.omega),
             omega_gauss_newton: mean(&results, |r| r.omega_gauss_newton),
+            ptq_rise: over_seeds(seeds, |s| s.layers[i].ptq.loss - s.float.score.loss),
             ptq_drop: drop(seeds.iter().map(|s| (&s.float.score, &s.layers[i].ptq))),
             qat_drop: drop(seeds.iter().map(|s| (&s.twin.score, &s.layers[i].qat))),
             ptq: over_seeds(&results, |r| r.ptq.accuracy),

@@ -43,6 +43,8 @@ const PAPER_BITS: [u32; 4] = [8, 8, 16, 8];
 pub struct Score {
     /// Share predicted right.
     pub accuracy: f64,
+    /// Mean loss of a recording.
+    pub loss: f64,
     /// For each test recording, whether it was predicted right.
     pub hits: Vec<bool>,
     /// Spikes per neuron and step.
@@ -57,6 +59,7 @@ impl From<Evaluation> for Score {
     fn from(e: Evaluation) -> Self {
         Self {
             accuracy: e.accuracy,
+            loss: e.loss,
             spike_rate: e.activity.spike_rate(),
             synops: e.synops_per_sample(),
             rates: e.activity.spikes.iter().map(|(name, count)| (name.clone(), count.rate())).collect(),

@@ -1,0 +1,116 @@
+//! Our side of the comparison with Python frameworks (`tools/peers/training`): a process that trains and runs a given
+//! network on given data when told so, and says how long it took.
+//!
+//! Arguments: the notation of the network, its neuron, its input shape, and a file of arrays (`x`, `labels`, parameters). Each
+//! line on stdin is a command: `grads FILE` writes the gradients and answers with the loss, `step` does a training step and
+//! `forward` an inference pass over the whole batch; both answer with milliseconds.
+
+use anyhow::{Context, ensure};
+use snn_autodiff::fit::{Batch, BatchIter, BatchSource, Event, FitConfig, Progress, fit};
+use snn_autodiff::{Tape, optim::Adam};
+use snn_core::layer::{Sequential, parse};
+use snn_core::neuron::{Firing, Lif, Reset, ResetGrad, ResetTime, SpikeWhen};
+use snn_core::surrogate::Surrogate;
+use snn_core::{Eager, Exec, Module, Pass, Tensor, io, loss::Loss};
+use std::io::BufRead;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+struct Repeated<'a>(&'a Batch);
+
+impl BatchSource for Repeated<'_> {
+    fn batches(&self, _epoch: u64) -> BatchIter<'_> {
+        Box::new(std::iter::once(Ok(self.0.clone())))
+    }
+}
+
+/// The neuron that a framework has by the settings of the comparison: decay 0.5, threshold 1, soft reset.
+fn neuron(framework: &str) -> anyhow::Result<Lif> {
+    let same_step = Firing { reset: Reset::Subtract, reset_time: ResetTime::SameStep, ..Firing::default() };
+    let firing = match framework {
+        "snntorch" => Firing::default(),
+        "spikingjelly" => Firing { spike_when: SpikeWhen::AtOrAbove, ..same_step },
+        "norse" => Firing {
+            reset_grad: ResetGrad::Through,
+            surrogate: Surrogate::FastSigmoid { slope: 1.0 },
+            ..same_step
+        },
+        other => anyhow::bail!("no neuron of `{other}`"),
+    };
+    Ok(Lif { beta: 0.5, gain: 1.0, firing })
+}
+
+fn load(file: &Path, net: &mut Sequential) -> anyhow::Result<Batch> {
+    let mut arrays = io::read(file)?;
+    let mut take = |name: &str| {
+        let array = arrays.remove(name).with_context(|| format!("no `{name}` in {}", file.display()))?;
+        array.to_tensor().with_context(|| format!("`{name}` is not float32"))
+    };
+    let (x, labels) = (take("x")?, take("labels")?);
+    io::set_params(net, &arrays, file)?;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "labels are small whole numbers"
+    )]
+    let labels = labels.as_slice().iter().map(|&label| label as usize).collect();
+    Ok(Batch { x, labels })
+}
+
+fn grads(net: &Sequential, batch: &Batch, file: &Path) -> anyhow::Result<f32> {
+    let mut tape = Tape::<f32>::new();
+    let x = tape.input(&batch.x);
+    let y = net.forward(&mut tape, &x, &Pass::training(0));
+    let loss = tape.apply(Loss::CrossEntropyCount.op(&batch.labels, batch.labels.len()), &[&y]);
+    let arrays = tape.backward(loss).iter().map(|(name, g)| (name.to_owned(), io::Array::from(g))).collect();
+    io::write(file, &arrays)?;
+    Ok(tape.value(loss).item())
+}
+
+/// Milliseconds of `work`.
+fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed().as_secs_f64() * 1e3)
+}
+
+fn step(net: &mut Sequential, batch: &Batch, progress: &mut Progress) -> anyhow::Result<()> {
+    // The arithmetic of a step, but weights and spike rates stay as they are.
+    let config = FitConfig { epochs: progress.epoch + 1, learning_rate: 0.0, ..FitConfig::default() };
+    let mut watch = |_: &Event, _: &Sequential, _: &Progress| ControlFlow::Continue(());
+    fit(net, &Repeated(batch), &Loss::CrossEntropyCount, &Adam::default(), &config, progress, &mut watch)?;
+    Ok(())
+}
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [notation, framework, input, file, threads] = &args[..] else {
+        anyhow::bail!("usage: peer_worker NOTATION NEURON INPUT FILE THREADS");
+    };
+    rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
+    let input: Vec<usize> = input.split(',').map(str::parse).collect::<Result<_, _>>()?;
+    let mut net = parse(notation, &input, neuron(framework)?.into())?.init(0)?;
+    let batch = load(Path::new(file), &mut net)?;
+    let mut progress = Progress::default();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let answer = match line.split_once(' ').unwrap_or((&line, "")) {
+            ("grads", file) => f64::from(grads(&net, &batch, Path::new(file))?),
+            ("step", _) => timed(|| step(&mut net, &batch, &mut progress))?,
+            ("forward", _) => timed(|| {
+                let mut eager = Eager::<f32>::new();
+                let x = eager.input(&batch.x);
+                let y = net.forward(&mut eager, &x, &Pass::inference());
+                ensure!(y.shape()[1] == batch.labels.len(), "an output for each sample");
+                Ok(())
+            })?,
+            _ => anyhow::bail!("unknown command `{line}`"),
+        };
+        #[allow(clippy::print_stdout, reason = "the answer")]
+        {
+            println!("{answer}");
+        }
+    }
+    Ok(())
+}
