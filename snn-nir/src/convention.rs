@@ -5,8 +5,7 @@ use snn_core::neuron::{Reset, ResetTime, SpikeWhen};
 /// How the differential equations of a graph become time steps.
 ///
 /// With β the decay of the membrane per step and g its input gain, a neuron computes `v = β·v + g·I`, then spikes, then
-/// resets; a synapse has α and its own gain, and integrators (`IF`, `I`) compute `v = v + R·I` in every program known, whatever
-/// the step. The constructors are named after programs; what they say about them was found by running the versions in
+/// resets; a synapse has α and a gain of its own. Integrators (`IF`, `I`) have no τ to compare the step with. The constructors are named after programs; what they say about them was found by running the versions in
 /// `tools/nir/requirements*.txt`, except where noted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Convention {
@@ -16,6 +15,8 @@ pub struct Convention {
     pub decay: Decay,
     /// The gain of inputs.
     pub drive: Drive,
+    /// The gain of integrators.
+    pub integration: Integration,
     /// The spike test; NIR says above.
     pub spike_when: SpikeWhen,
     /// What a spike does; NIR says that it sets the membrane to `v_reset`, for which [`Reset::Zero`] stands here.
@@ -46,6 +47,15 @@ pub enum Drive {
     Unscaled,
 }
 
+/// What an integrator with resistance R gets of an input I in a step of Δt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Integration {
+    /// R·I: the step is the unit of time.
+    PerStep,
+    /// Forward Euler, R·Δt·I.
+    Euler,
+}
+
 /// What is done with metadata that this crate writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetadataUse {
@@ -63,6 +73,7 @@ impl Convention {
             dt,
             decay: Decay::Euler,
             drive: Drive::Euler,
+            integration: Integration::Euler,
             spike_when: SpikeWhen::Above,
             reset: Reset::Zero,
             reset_time: ResetTime::SameStep,
@@ -76,14 +87,14 @@ impl Convention {
     /// `reset` to [`Reset::Subtract`], and for `reset_delay=False`, `reset_time` to [`ResetTime::SameStep`].
     #[must_use]
     pub fn snntorch() -> Self {
-        Self { reset_time: ResetTime::NextStep, ..Self::euler(1e-4) }
+        Self { reset_time: ResetTime::NextStep, integration: Integration::PerStep, ..Self::euler(1e-4) }
     }
 
     /// Norse, whose exporter was called with `dt` (10⁻³ if not given): its files hold Δt·τ instead of τ, so that
     /// the step to use is Δt².
     #[must_use]
     pub fn norse(dt: f64) -> Self {
-        Self::euler(dt * dt)
+        Self { integration: Integration::PerStep, ..Self::euler(dt * dt) }
     }
 
     /// Sinabs with `SingleSpike` and `norm_input=False`: time constants in steps, exponential decay, unscaled inputs, a spike
@@ -93,13 +104,14 @@ impl Convention {
         Self {
             decay: Decay::Exponential,
             drive: Drive::Unscaled,
+            integration: Integration::PerStep,
             spike_when: SpikeWhen::AtOrAbove,
             reset: Reset::Subtract,
             ..Self::euler(1.0)
         }
     }
 
-    /// `SpikingJelly` (from its source, not run): forward Euler with the step 10⁻⁴ s, a spike at or above the threshold.
+    /// `SpikingJelly`: forward Euler with the step 10⁻⁴ s of its exporter, a spike at or above the threshold.
     #[must_use]
     pub fn spikingjelly() -> Self {
         Self { spike_when: SpikeWhen::AtOrAbove, ..Self::euler(1e-4) }
@@ -121,6 +133,13 @@ impl Convention {
         match self.decay {
             Decay::Euler => 1.0 - self.dt / tau,
             Decay::Exponential => (-self.dt / tau).exp(),
+        }
+    }
+
+    pub(crate) fn integration_gain(&self) -> f64 {
+        match self.integration {
+            Integration::PerStep => 1.0,
+            Integration::Euler => self.dt,
         }
     }
 

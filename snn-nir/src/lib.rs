@@ -45,7 +45,7 @@ mod num;
 mod primitive;
 mod sim;
 
-pub use convention::{Convention, Decay, Drive, MetadataUse};
+pub use convention::{Convention, Decay, Drive, Integration, MetadataUse};
 pub use error::{ExportError, FileError, FormatError, ImportError};
 pub use export::{ExportOptions, Exported, SoftReset, StateQuant, TensorQuant, WeightFormat, export};
 pub use field::Padding;

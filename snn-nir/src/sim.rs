@@ -1,5 +1,6 @@
 //! The metadata that this crate writes: how neurons were simulated. NIR gives them no meaning.
 
+use crate::convention::Integration;
 use crate::graph::{Metadata, Value};
 use snn_core::neuron::{Firing, Reset, ResetTime, SpikeWhen};
 
@@ -16,13 +17,23 @@ pub(crate) struct Sim {
     pub(crate) spike_when: Option<SpikeWhen>,
     /// Potentials of the network are those of the file times this.
     pub(crate) unit: Option<f64>,
+    /// The gain of integrators.
+    pub(crate) integration: Option<Integration>,
 }
 
 const RESETS: [(&str, Reset); 3] =
     [("zero", Reset::Zero), ("subtract", Reset::Subtract), ("none", Reset::None)];
+/// Name of [`Integration::PerStep`].
+const PER_STEP: &str = "per_step";
 const SPIKE_TESTS: [(&str, SpikeWhen); 2] = [(">", SpikeWhen::Above), (">=", SpikeWhen::AtOrAbove)];
 
-/// Metadata of spiking neurons with the given threshold unit.
+/// Metadata of an integrator that adds its input in each step.
+pub(crate) fn of_integrator() -> Metadata {
+    let sim = Metadata::from([("integration".to_owned(), PER_STEP.into())]);
+    Metadata::from([(SIM.to_owned(), Value::Group(sim))])
+}
+
+/// Metadata of spiking neurons whose potentials are those of the file times `unit`.
 pub(crate) fn of_firing(firing: &Firing, unit: f64) -> Metadata {
     let mut sim = Metadata::new();
     let mut put = |key: &str, value: Option<Value>| sim.extend(value.map(|value| (key.to_owned(), value)));
@@ -30,6 +41,7 @@ pub(crate) fn of_firing(firing: &Firing, unit: f64) -> Metadata {
     put("reset_delay", Some(Value::from(i64::from(firing.reset_time == ResetTime::NextStep))));
     put("spike_cmp", name_of(&SPIKE_TESTS, &firing.spike_when).map(Value::from));
     put("unit", Some(Value::from(unit)));
+    put("integration", Some(Value::from(PER_STEP)));
     Metadata::from([(SIM.to_owned(), Value::Group(sim))])
 }
 
@@ -56,6 +68,7 @@ pub(crate) fn read(metadata: &Metadata) -> Sim {
         }),
         spike_when: text("spike_cmp").and_then(|t| meaning_of(&SPIKE_TESTS, t)),
         unit: number("unit").filter(|unit| unit.is_finite() && *unit > 0.0),
+        integration: text("integration").filter(|name| *name == PER_STEP).map(|_| Integration::PerStep),
     }
 }
 

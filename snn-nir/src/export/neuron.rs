@@ -20,7 +20,7 @@ impl Chain<'_> {
         let (primitive, mut metadata) = match &layer.kind {
             NeuronKind::Lif(neuron) => self.lif(name, neuron, &scales)?,
             NeuronKind::CubaLif(neuron) => self.cuba_lif(name, neuron, &scales)?,
-            NeuronKind::Li(neuron) => (self.li(name, *neuron, &scales)?, Metadata::new()),
+            NeuronKind::Li(neuron) => self.li(name, *neuron, &scales)?,
             NeuronKind::Alif(_) => return Err(unsupported("neuron with an adaptive threshold")),
             NeuronKind::Decolle(_) => {
                 return Err(unsupported("neuron with two filters and a refractory state"));
@@ -107,14 +107,14 @@ impl Chain<'_> {
         Ok((primitive, sim::of_firing(&n.firing, 1.0)))
     }
 
-    fn li(&self, name: &str, n: Li, scales: &[f64]) -> Result<Primitive, ExportError> {
+    fn li(&self, name: &str, n: Li, scales: &[f64]) -> Result<(Primitive, Metadata), ExportError> {
         check(name, "beta", n.beta, "from 0 to 1", (0.0..=1.0).contains(&n.beta))?;
         let leak = 1.0 - f64::from(n.beta);
         if leak == 0.0 {
-            return Ok(Primitive::I { r: self.resistance(1.0, scales) });
+            return Ok((Primitive::I { r: self.resistance(1.0, scales) }, sim::of_integrator()));
         }
         let (tau, r) = (self.full(self.options.dt / leak), self.resistance(1.0 / leak, scales));
-        Ok(Primitive::Li { tau, r, v_leak: self.full(0.0) })
+        Ok((Primitive::Li { tau, r, v_leak: self.full(0.0) }, Metadata::new()))
     }
 
     /// A hard reset is NIR's, in the step of the spike or before the next: spikes are the same.

@@ -2,7 +2,7 @@
 
 use super::order::Link;
 use super::steps::{Steps, unsupported};
-use crate::convention::MetadataUse;
+use crate::convention::{Convention, MetadataUse};
 use crate::error::ImportError;
 use crate::note::Note;
 use crate::num::{is_same, to_f32, uniform};
@@ -36,7 +36,8 @@ impl Steps {
             Primitive::If { r, v_threshold, v_reset } => {
                 let gains = self.spread(&link.name, "r", r)?;
                 let thresholds = self.thresholds(link, None, v_threshold, v_reset.as_ref())?;
-                self.lif(link, 1.0, &Membrane { gains, drive: 1.0, thresholds })
+                let drive = self.integration(link);
+                self.lif(link, 1.0, &Membrane { gains, drive, thresholds })
             }
             cuba @ Primitive::CubaLif { .. } => self.cuba_lif(link, cuba),
             Primitive::Li { tau, r, v_leak } => {
@@ -47,7 +48,7 @@ impl Steps {
                 }
                 self.li(link, beta, drive, r)
             }
-            Primitive::I { r } => self.li(link, 1.0, 1.0, r),
+            Primitive::I { r } => self.li(link, 1.0, self.integration(link), r),
             Primitive::Threshold { threshold } => {
                 let thresholds = self.spread(&link.name, "threshold", threshold)?;
                 self.threshold(link, thresholds)
@@ -61,6 +62,11 @@ impl Steps {
             MetadataUse::Honor => sim::read(&link.node.metadata),
             MetadataUse::Ignore => Sim::default(),
         }
+    }
+
+    fn integration(&self, link: &Link<'_>) -> f64 {
+        let integration = self.sim(link).integration.unwrap_or(self.convention.integration);
+        Convention { integration, ..self.convention }.integration_gain()
     }
 
     fn lif(&mut self, link: &Link<'_>, beta: f64, membrane: &Membrane) -> Result<(), ImportError> {
