@@ -102,8 +102,11 @@ impl<'a> Flat<'a> {
         }
     }
 
-    /// The weights whose only input and output is this node.
+    /// The weights whose only input and output are these neurons.
     fn recurrent_weights(&self, name: &str) -> Option<(String, &'a Node)> {
+        if !is_neuron(&self.nodes.get(name)?.primitive) {
+            return None;
+        }
         let is_alone =
             |ends: Option<&BTreeSet<String>>| ends.is_some_and(|ends| ends.len() == 1 && ends.contains(name));
         let is_weights = |other: &&String| {
@@ -115,6 +118,14 @@ impl<'a> Flat<'a> {
         let weights = self.behind.get(name)?.iter().find(is_weights)?;
         Some((weights.clone(), self.nodes[weights]))
     }
+}
+
+fn is_neuron(primitive: &Primitive) -> bool {
+    use Primitive as P;
+    matches!(
+        primitive,
+        P::Lif { .. } | P::If { .. } | P::CubaLif { .. } | P::Li { .. } | P::I { .. } | P::Threshold { .. }
+    )
 }
 
 fn only<'a>(
