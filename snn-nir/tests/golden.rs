@@ -1,8 +1,13 @@
 //! Networks exported by snnTorch, Norse, SpikingJelly and Sinabs (`tools/nir`) spike here as they do there.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::float_cmp, reason = "spikes are 0 or 1")]
+
 use snn_core::neuron::Reset;
 use snn_core::{Eager, Exec, Module, Pass, Tensor};
-use snn_nir::{Convention, ImportError, Imported, Note, from_bytes, import};
+use snn_nir::{
+    Convention, Graph, ImportError, Imported, Note, Primitive, Value, from_bytes, import, to_bytes,
+};
 use snn_testkit::{Golden, workspace_root};
 use std::collections::BTreeSet;
 
@@ -18,11 +23,14 @@ impl Library {
         Self { golden: Golden::read(&path).unwrap(), seen: BTreeSet::new() }
     }
 
-    fn import(&mut self, case: &str, convention: &Convention) -> Result<Imported, ImportError> {
+    fn graph(&mut self, case: &str) -> Graph {
         self.seen.insert(case.to_owned());
         let (_, bytes) = self.golden.get_i64(&format!("{case}/nir"));
-        let bytes = bytes.into_iter().map(|b| u8::try_from(b).unwrap()).collect();
-        import(&from_bytes(bytes).unwrap(), convention)
+        from_bytes(bytes.into_iter().map(|b| u8::try_from(b).unwrap()).collect()).unwrap()
+    }
+
+    fn import(&mut self, case: &str, convention: &Convention) -> Result<Imported, ImportError> {
+        import(&self.graph(case), convention)
     }
 
     /// Runs the imported network, and counts outputs that differ.
@@ -100,6 +108,28 @@ fn networks_of_sinabs_spike_the_same() {
     let mut library = Library::open("sinabs");
     assert_eq!(library.agrees("sinabs_conv", &Convention::sinabs()).notes, []);
     library.all_seen();
+}
+
+#[test]
+fn every_primitive_that_nir_writes_is_read() {
+    let mut library = Library::open("nir");
+    let graph = library.graph("nir_all");
+    library.all_seen();
+    assert_eq!(graph.nodes.len(), 19);
+    for (name, node) in &graph.nodes {
+        let primitive = if name == "graph" { "nirgraph" } else { name.as_str() };
+        assert_eq!(node.primitive.name().to_lowercase(), primitive);
+    }
+    let Primitive::Graph(inner) = &graph.nodes["graph"].primitive else { panic!("no subgraph") };
+    assert_eq!((inner.nodes.len(), inner.edges.len(), inner.metadata["text"].text()), (4, 4, Some("")));
+    let Primitive::Linear { weight } = &graph.nodes["linear"].primitive else { panic!("no weights") };
+    assert_eq!((weight.data().type_name(), weight.shape()), ("int8", &[2, 3][..]));
+    let metadata = &graph.nodes["lif"].metadata;
+    assert_eq!((metadata["text"].text(), metadata["count"].number()), (Some("τ > 0"), Some(3.0)));
+    assert_eq!(metadata["flag"].number(), Some(1.0));
+    let Value::Group(inner) = &metadata["inner"] else { panic!("no group") };
+    assert_eq!(inner["levels"].describe(), "int16 [4]");
+    assert_eq!(from_bytes(to_bytes(&graph).unwrap()).unwrap(), graph);
 }
 
 /// What is read under another convention is another network: the tests above would notice.

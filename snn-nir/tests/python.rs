@@ -2,13 +2,18 @@
 //!
 //! Needs Python with the packages of `tools/nir/requirements.txt`; `SNN_PYTHON` names the interpreter, else it is `python3`.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::float_cmp, reason = "spikes are 0 or 1")]
+#![allow(clippy::cast_possible_truncation, reason = "codes are whole numbers")]
+#![allow(clippy::print_stdout, reason = "a comparison says what it found")]
+
 use snn_core::io::{Array, Arrays};
 use snn_core::layer::{Builder, Conv2dConfig, Sequential};
 use snn_core::module::Role;
 use snn_core::neuron::{CubaLif, Firing, Lif, Reset, ResetTime};
 use snn_core::rng::rng;
 use snn_core::{Eager, Exec, Module, Pass, Tensor};
-use snn_nir::{ExportOptions, TensorQuant, WeightFormat, export, write};
+use snn_nir::{ExportOptions, TensorQuant, WeightFormat, export, from_bytes, write};
 use snn_testkit::{Golden, skip, workspace_root};
 use std::path::Path;
 use std::process::Command;
@@ -19,6 +24,7 @@ fn python() -> Command {
     Command::new(std::env::var_os("SNN_PYTHON").unwrap_or_else(|| "python3".into()))
 }
 
+/// Whether Python has `nir` and a library.
 fn has(library: &str) -> bool {
     let find = format!(
         "import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ('nir', 'nirtorch', '{library}'))))"
@@ -157,4 +163,22 @@ fn norse_spikes_the_same() {
             Case("images", images(input.neuron("lif1", lif(0.9))), float()),
         ],
     );
+}
+
+/// A file of `nir`, read and written here, is the same file to `nir`.
+#[test]
+fn nir_reads_what_it_wrote() {
+    if !has("h5py") {
+        return skip("no Python with nir, nirtorch and h5py");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [theirs, ours] = ["theirs.nir", "ours.nir"].map(|name| folder.path().join(name));
+    let golden = Golden::read(&workspace_root().join("tests/golden/nir/nir.npz")).unwrap();
+    let bytes: Vec<u8> = golden.get_i64("nir_all/nir").1.iter().map(|&b| u8::try_from(b).unwrap()).collect();
+    std::fs::write(&theirs, &bytes).unwrap();
+    write(&ours, &from_bytes(bytes).unwrap()).unwrap();
+    let script = workspace_root().join("tools/nir/compare.py");
+    let output = python().arg(script).args([theirs, ours]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
 }

@@ -226,7 +226,48 @@ def sinabs_conv():
     return graph, x, y
 
 
+def nir_all():
+    """One node of each type and a subgraph, with metadata of all kinds, by `nir` itself. It computes nothing."""
+    import nir
+
+    n = np.arange(1, 4) / 4
+    image = {"stride": (2, 1), "padding": (1, 0)}
+    conv = {"dilation": 1, "groups": 1, "bias": np.zeros(4, np.float32)}
+    metadata = {"text": "τ > 0", "number": 0.5, "count": 3, "flag": True, "inner": {"levels": np.arange(-2, 2, dtype=np.int16)}}
+    nodes = [
+        nir.Input(np.array([2, 8, 8])),
+        nir.Output(np.array([4])),
+        nir.Affine(np.ones((4, 3), np.float32), np.arange(4, dtype=np.int32)),
+        nir.Linear(np.array([[-7, 0, 7], [1, -1, 3]], np.int8)),
+        nir.Conv1d(input_shape=9, weight=np.ones((4, 2, 3), np.float32), stride=1, padding="same", **conv),
+        nir.Conv2d(input_shape=(8, 8), weight=np.ones((4, 2, 3, 3)), **image, **conv),
+        nir.AvgPool2d(np.array([2, 2]), np.array([2, 1]), np.array([0, 0])),
+        nir.SumPool2d(np.array([2, 2]), np.array([2, 1]), np.array([0, 0])),
+        nir.Flatten({"input": np.array([2, 8, 8])}, 0, -1),
+        nir.Scale(n),
+        nir.Threshold(n),
+        nir.Delay(n),
+        nir.I(n),
+        nir.LI(n, n, n),
+        nir.IF(n, n, n),
+        nir.LIF(n, n, n, n, n, metadata=metadata),
+        nir.CubaLI(n, n, n, n),
+        nir.CubaLIF(n, n, n, n, n, n, n),
+    ]
+    names = [type(node).__name__.lower() for node in nodes]
+    edges = list(zip(names, names[1:]))
+    # `type_check=False` does not reach subgraphs, so this one has to fit together
+    inner = nir.NIRGraph(
+        {"in": nir.Input(np.array([3])), "lif": nir.LIF(n, n, n, n), "w": nir.Linear(np.eye(3)), "out": nir.Output(np.array([3]))},
+        [("in", "lif"), ("lif", "w"), ("w", "lif"), ("lif", "out")],
+        metadata={"text": ""},
+    )
+    outer = dict(zip(names, nodes)) | {"graph": inner}
+    return nir.NIRGraph(outer, edges, metadata=metadata, type_check=False), None, None
+
+
 LIBRARIES = {
+    "nir": [nir_all],
     "snntorch": [
         snntorch_leaky,
         snntorch_subtract,

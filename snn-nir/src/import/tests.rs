@@ -1,3 +1,6 @@
+#![allow(clippy::float_cmp, reason = "what is exact is compared exactly")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small numbers")]
+
 use super::*;
 use crate::convention::{Convention, Decay, Drive, Integration};
 use crate::field::Padding;
