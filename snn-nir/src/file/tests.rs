@@ -120,6 +120,19 @@ fn a_file_is_written_whole_or_not_at_all() {
     assert!(missing.to_string().ends_with("b.nir"), "{missing}");
 }
 
+#[test]
+fn large_arrays_and_many_nodes_come_back() {
+    let (n_out, n_in) = (900, 1200);
+    let noise = |i: u32| f32::from_bits(0x3f80_0000 | (i.wrapping_mul(2_654_435_761) >> 9)) - 1.5;
+    let weight = array(&[n_out, n_in], Data::F32((0..(n_out * n_in) as u32).map(noise).collect()));
+    let mut nodes = vec![("large".to_owned(), Primitive::Linear { weight }.into())];
+    nodes.extend((0..600).map(|i| {
+        (format!("a node with a long name, number {i}"), Primitive::Scale { scale: doubles(1) }.into())
+    }));
+    let graph = Graph::chain(nodes);
+    assert_eq!(from_bytes(to_bytes(&graph).unwrap()).unwrap(), graph);
+}
+
 /// The bytes of a file with these entries under `/node`.
 fn file_of(node: Metadata) -> Vec<u8> {
     encode::file(&Metadata::from([("node".to_owned(), node.into())])).unwrap()
