@@ -14,23 +14,12 @@ use snn_core::neuron::{CubaLif, Firing, Lif, Reset, ResetTime};
 use snn_core::rng::rng;
 use snn_core::{Eager, Exec, Module, Pass, Tensor};
 use snn_nir::{ExportOptions, TensorQuant, WeightFormat, export, from_bytes, write};
-use snn_testkit::{Golden, skip, workspace_root};
+use snn_testkit::{Golden, python_with, skip, workspace_root};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
 const N_STEPS: usize = 60;
-
-fn python() -> Command {
-    Command::new(std::env::var_os("SNN_PYTHON").unwrap_or_else(|| "python3".into()))
-}
-
-/// Whether Python has `nir` and a library.
-fn has(library: &str) -> bool {
-    let find = format!(
-        "import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ('nir', 'nirtorch', '{library}'))))"
-    );
-    python().args(["-c", &find]).output().is_ok_and(|output| output.status.success())
-}
 
 fn hard() -> Firing {
     Firing { reset: Reset::Zero, reset_time: ResetTime::SameStep, threshold: 0.75, ..Firing::default() }
@@ -65,7 +54,7 @@ struct Case(&'static str, Sequential, ExportOptions);
 fn prepare(folder: &Path, Case(name, net, options): &Case) -> Vec<f32> {
     write(&folder.join(name).with_extension("nir"), &export(net, options).unwrap().graph).unwrap();
     let features = net.input_features();
-    let shape = [&[N_STEPS], features].concat();
+    let shape = [&[N_STEPS, 1], features].concat();
     let mut random = rng(5, "input");
     let x = (0..shape.iter().product())
         .map(|_| f32::from(u8::from(rand::RngExt::random_bool(&mut random, 0.3))))
@@ -74,16 +63,16 @@ fn prepare(folder: &Path, Case(name, net, options): &Case) -> Vec<f32> {
     let arrays = Arrays::from([("x".to_owned(), Array::from(&x))]);
     snn_core::io::write(&folder.join(name).with_extension("x.npz"), &arrays).unwrap();
     let mut e = Eager::<f32>::new();
-    let batched = e.input(&x.reshape(&[&[N_STEPS, 1], features].concat()));
-    net.forward(&mut e, &batched, &Pass::inference()).into_vec()
+    let x = e.input(&x);
+    net.forward(&mut e, &x, &Pass::inference()).into_vec()
 }
 
 /// Equal but for rounding, which may move a spike where a membrane all but touches the threshold: one in two hundred here.
-fn agree(library: &str, cases: &[Case]) {
+fn agree(python: &OsStr, library: &str, cases: &[Case]) {
     let folder = tempfile::tempdir().unwrap();
     let here: Vec<_> = cases.iter().map(|case| prepare(folder.path(), case)).collect();
     let script = workspace_root().join("tools/nir/run.py");
-    let output = python().arg(script).arg(library).arg(folder.path()).output().unwrap();
+    let output = Command::new(python).arg(script).arg(library).arg(folder.path()).output().unwrap();
     assert!(output.status.success(), "{library}: {}", String::from_utf8_lossy(&output.stderr));
     for (Case(name, ..), here) in cases.iter().zip(here) {
         let n_spikes = here.iter().filter(|&&s| s > 0.0).count();
@@ -130,13 +119,14 @@ fn images(builder: Builder) -> Sequential {
 
 #[test]
 fn snntorch_spikes_the_same() {
-    if !has("snntorch") {
+    let Some(python) = python_with(&["nir", "nirtorch", "snntorch"]) else {
         return skip("no Python with nir, nirtorch and snntorch");
-    }
+    };
     let input = Sequential::input(&[2, 8, 8]).conv2d("conv1", Conv2dConfig::new(6, 3).padding(1));
     let (quantized, options) = codes();
     let float = ExportOptions::default;
     agree(
+        &python,
         "snntorch",
         &[
             Case("dense", dense([lif(0.9), lif(0.75)]), float()),
@@ -149,12 +139,13 @@ fn snntorch_spikes_the_same() {
 
 #[test]
 fn norse_spikes_the_same() {
-    if !has("norse") {
+    let Some(python) = python_with(&["nir", "nirtorch", "norse"]) else {
         return skip("no Python with nir, nirtorch and norse");
-    }
+    };
     let input = Sequential::input(&[2, 8, 8]).conv2d("conv1", Conv2dConfig::new(6, 3).stride(2));
     let float = || ExportOptions { dt: 1e-3, ..ExportOptions::default() };
     agree(
+        &python,
         "norse",
         &[
             Case("dense", dense([lif(0.9), lif(0.75)]), float()),
@@ -168,9 +159,9 @@ fn norse_spikes_the_same() {
 /// A file of `nir`, read and written here, is the same file to `nir`.
 #[test]
 fn nir_reads_what_it_wrote() {
-    if !has("h5py") {
-        return skip("no Python with nir, nirtorch and h5py");
-    }
+    let Some(python) = python_with(&["nir", "h5py"]) else {
+        return skip("no Python with nir and h5py");
+    };
     let folder = tempfile::tempdir().unwrap();
     let [theirs, ours] = ["theirs.nir", "ours.nir"].map(|name| folder.path().join(name));
     let golden = Golden::read(&workspace_root().join("tests/golden/nir/nir.npz")).unwrap();
@@ -178,7 +169,7 @@ fn nir_reads_what_it_wrote() {
     std::fs::write(&theirs, &bytes).unwrap();
     write(&ours, &from_bytes(bytes).unwrap()).unwrap();
     let script = workspace_root().join("tools/nir/compare.py");
-    let output = python().arg(script).args([theirs, ours]).output().unwrap();
+    let output = Command::new(python).arg(script).args([theirs, ours]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
 }

@@ -2,9 +2,9 @@
 
     python run.py snntorch|norse FOLDER
 
-For each `<case>.nir` of the folder, `<case>.x.npz` holds the input `x` `[T, features...]`; `<case>.y.npz` gets `y`, what the library's
-importer makes of the file, step by step. There is no batch axis: both libraries would flatten it away (`Flatten(0, -1)`). The
-time step is that of the file's metadata, where the library takes one.
+For each `<case>.nir` of the folder, `<case>.x.npz` holds the input `x` `[T, B, features...]`; `<case>.y.npz` gets `y`, what the
+library's importer makes of the file, step by step. Each sample runs alone and without batch axis, which both libraries would
+flatten away (`Flatten(0, -1)`). The time step is that of the file's metadata, where the library takes one.
 """
 
 import sys
@@ -36,10 +36,13 @@ def norse(graph: nir.NIRGraph):
 
 
 def run(library, path: Path) -> None:
-    step = library(nir.read(path))
     x = torch.from_numpy(np.load(path.with_suffix(".x.npz"))["x"]).float()
-    with torch.no_grad():
-        y = torch.stack([step(frame) for frame in x])
+    samples = []
+    for sample in x.unbind(1):
+        step = library(nir.read(path))  # anew, at rest
+        with torch.no_grad():
+            samples.append(torch.stack([step(frame) for frame in sample]))
+    y = torch.stack(samples, 1)
     np.savez(path.with_suffix(".y.npz"), y=y.numpy().astype(np.float32))
 
 
