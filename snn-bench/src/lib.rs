@@ -5,6 +5,7 @@
 //!
 //! - [`config`]: a run as one TOML file; [`data`] and [`model`]: batches and networks from it;
 //! - [`mod@training`]: training with checkpoints, [`progress`] bars and [`interrupt`]s;
+//! - [`mod@nir`]: quantized networks as NIR graphs;
 //! - [`run_dir`]: a self-contained folder for a run, with atomic writes and resumable cells;
 //! - [`estimate`]: a number with its error;
 //! - [`repro`]: the reproductions, one file for each paper;
@@ -20,6 +21,7 @@ pub mod data;
 pub mod estimate;
 pub mod interrupt;
 pub mod model;
+pub mod nir;
 pub mod plot;
 pub mod progress;
 pub mod report;

@@ -3,7 +3,7 @@
 use crate::fake_quant::FakeQuant;
 use crate::state_quant::{StateLevels, StateQuantMap};
 use crate::uniform::ScaleRule;
-use crate::{Observer, PlanError, QuantPlan, QuantSpec};
+use crate::{Observer, PlanError, QuantParams, QuantPlan, QuantSpec};
 use snn_core::exec::{Eager, Exec};
 use snn_core::metrics::Recorder;
 use snn_core::neuron::NeuronOp;
@@ -116,6 +116,28 @@ impl<M: Module> Quantized<M> {
     #[must_use]
     pub fn plan(&self) -> &QuantPlan {
         &self.plan
+    }
+
+    /// The grids of all weight tensors that the plan names, learned scales as they are.
+    ///
+    /// # Errors
+    /// [`PlanError::Spec`] for weights that have no grid, since they are not finite.
+    pub fn weight_params(&self) -> Result<BTreeMap<String, QuantParams>, PlanError> {
+        let mut all = BTreeMap::new();
+        let mut outcome = Ok(());
+        self.net.visit_params(&mut |p| {
+            let Some(spec) = self.plan.weights.get(&p.name) else { return };
+            let op = FakeQuant { spec: spec.clone(), step: None };
+            let inputs: Vec<_> =
+                [&p.value].into_iter().chain(self.scales.get(&p.name).map(|s| &s.value)).collect();
+            match op.params(&inputs) {
+                Ok((_, params)) => drop(all.insert(p.name.clone(), params)),
+                Err(source) => {
+                    outcome = Err(PlanError::Spec { section: "weights", name: p.name.clone(), source });
+                }
+            }
+        });
+        outcome.map(|()| all)
     }
 
     /// The same network with its weights replaced by their levels once and for all, and a plan of membranes only: it
@@ -278,6 +300,27 @@ mod tests {
             let want = run(&net, &mut Eager::new());
             assert_eq!(run(&net.baked(), &mut Eager::new()), want);
             assert!(want.as_slice().iter().any(|&s| s > 0.0));
+        }
+    }
+
+    #[test]
+    fn grids_are_those_that_the_network_is_read_through() {
+        for scale in [ScaleRule::AbsMax, ScaleRule::Learned] {
+            let mut net = quantized(scale);
+            net.visit_params_mut(&mut |p| {
+                if p.role == Role::Scale {
+                    p.value = p.value.map(|s| s * 1.5);
+                }
+            });
+            let (grids, baked) = (net.weight_params().unwrap(), net.baked());
+            let mut levels = BTreeMap::new();
+            baked.visit_params(&mut |p| drop(levels.insert(p.name.clone(), p.value.clone())));
+            net.net().visit_params(&mut |p| {
+                let Some(params) = grids.get(&p.name) else { return };
+                let codes = params.codes(p.value.as_slice());
+                assert_eq!(params.dequantize(&codes), levels[&p.name].as_slice(), "{}", p.name);
+            });
+            assert_eq!(grids.len(), 2);
         }
     }
 

@@ -26,7 +26,7 @@ pub struct FakeQuant {
 }
 
 impl FakeQuant {
-    fn params<S: Scalar>(&self, x: &[&Tensor<S>]) -> Result<(Vec<f32>, QuantParams), QuantError> {
+    pub(crate) fn params<S: Scalar>(&self, x: &[&Tensor<S>]) -> Result<(Vec<f32>, QuantParams), QuantError> {
         let w = to_f32(x[0]);
         let params = match (&self.spec, x.get(1)) {
             (QuantSpec::Uniform(spec), Some(scale)) => {

@@ -9,11 +9,12 @@ use anyhow::{Context, bail};
 use crate::workspace::{self, Member};
 
 /// Each member with the members that it may depend on. All arrows point down.
-const EDGES: [(&str, &[&str]); 8] = [
-    ("snn-bench", &["snn-data", "snn-hessian", "snn-autodiff", "snn-quant", "snn-core"]),
+const EDGES: [(&str, &[&str]); 9] = [
+    ("snn-bench", &["snn-data", "snn-hessian", "snn-autodiff", "snn-quant", "snn-nir", "snn-core"]),
     ("snn-hessian", &["snn-autodiff", "snn-core"]),
     ("snn-autodiff", &["snn-core"]),
     ("snn-quant", &["snn-core"]),
+    ("snn-nir", &["snn-core"]),
     ("snn-data", &[]),
     ("snn-core", &[]),
     ("snn-testkit", &[]),

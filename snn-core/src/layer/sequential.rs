@@ -107,7 +107,7 @@ pub struct Builder {
 enum Spec {
     Linear { name: String, n_out: usize, bias: Bias },
     Conv2d { name: String, config: Conv2dConfig },
-    Pool { kind: PoolKind, kernel: usize },
+    Pool(Pool2d),
     BatchNorm { name: String },
     Neuron { name: String, kind: NeuronKind },
     Recurrent { name: String, kind: NeuronKind },
@@ -142,19 +142,25 @@ impl Builder {
     /// Adds max-pooling with a square window and the same stride.
     #[must_use]
     pub fn max_pool(self, kernel: usize) -> Self {
-        self.push(Spec::Pool { kind: PoolKind::Max, kernel })
+        self.pool(Pool2d::square(PoolKind::Max, kernel))
     }
 
     /// Adds average pooling with a square window and the same stride.
     #[must_use]
     pub fn avg_pool(self, kernel: usize) -> Self {
-        self.push(Spec::Pool { kind: PoolKind::Average, kernel })
+        self.pool(Pool2d::square(PoolKind::Average, kernel))
     }
 
     /// Adds sum pooling with a square window and the same stride.
     #[must_use]
     pub fn sum_pool(self, kernel: usize) -> Self {
-        self.push(Spec::Pool { kind: PoolKind::Sum, kernel })
+        self.pool(Pool2d::square(PoolKind::Sum, kernel))
+    }
+
+    /// Adds pooling with any window and stride.
+    #[must_use]
+    pub fn pool(self, pool: Pool2d) -> Self {
+        self.push(Spec::Pool(pool))
     }
 
     /// Adds batch normalization over time, samples and space.
@@ -216,7 +222,7 @@ impl Spec {
         match self {
             Self::Linear { name, n_out, bias } => build_linear(name, n_out, bias, features, seed),
             Self::Conv2d { name, config } => build_conv(name, &config, features, seed),
-            Self::Pool { kind, kernel } => build_pool(kind, kernel, features),
+            Self::Pool(pool) => build_pool(pool, features),
             Self::BatchNorm { name } => Ok(build_norm(name, features)),
             Self::Neuron { name, kind } => {
                 Ok(Layer::Neuron(NeuronLayer { name, kind, features: features.clone(), recurrent: None }))
@@ -332,13 +338,17 @@ fn check_conv(name: &str, config: &Conv2dConfig, c_in: usize) -> Result<(), Shap
     Ok(())
 }
 
-fn build_pool(kind: PoolKind, kernel: usize, features: &mut Vec<usize>) -> Result<Layer, ShapeError> {
+fn build_pool(pool: Pool2d, features: &mut Vec<usize>) -> Result<Layer, ShapeError> {
     let [c, h, w] = image_input("pool", features)?;
-    if kernel == 0 || kernel > h || kernel > w {
-        return Err(ShapeError::Window { layer: "pool".to_owned(), kernel: [kernel; 2], input: [h, w] });
+    let ([kh, kw], [sh, sw]) = (pool.kernel, pool.stride);
+    if kh == 0 || kw == 0 || kh > h || kw > w {
+        return Err(ShapeError::Window { layer: "pool".to_owned(), kernel: pool.kernel, input: [h, w] });
     }
-    *features = vec![c, (h - kernel) / kernel + 1, (w - kernel) / kernel + 1];
-    Ok(Layer::Pool(Pool2d { kind, kernel: [kernel; 2], stride: [kernel; 2] }))
+    if sh == 0 || sw == 0 {
+        return Err(config_error("pool".to_owned(), "stride", pool.stride, "at least 1"));
+    }
+    *features = vec![c, (h - kh) / sh + 1, (w - kw) / sw + 1];
+    Ok(Layer::Pool(pool))
 }
 
 fn build_norm(name: String, features: &[usize]) -> Layer {

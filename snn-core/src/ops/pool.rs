@@ -35,6 +35,14 @@ pub struct Pool2d {
     pub stride: [usize; 2],
 }
 
+impl Pool2d {
+    /// A square window, and steps of its size.
+    #[must_use]
+    pub fn square(kind: PoolKind, kernel: usize) -> Self {
+        Self { kind, kernel: [kernel; 2], stride: [kernel; 2] }
+    }
+}
+
 /// Heights and widths of a call.
 #[derive(Clone, Copy)]
 struct Geometry {
