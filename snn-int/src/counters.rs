@@ -115,7 +115,7 @@ mod tests {
             let draw = |i: usize| seed.wrapping_add(i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
             let code = |i| match bits {
                 1 => 2 * i16::from(draw(i) % 2 == 1) - 1,
-                _ => (draw(i) % (1 << bits)) as i16 - (1 << (bits - 1)),
+                _ => i16::try_from(draw(i) % (1 << bits)).unwrap() - (1 << (bits - 1)),
             };
             let codes: Vec<i16> = (0..n).map(code).collect();
             let packed = pack(&codes, bits).unwrap();

@@ -97,8 +97,11 @@ impl Pool {
         Self { kind, kernel: [kernel; 2], stride: [kernel; 2] }
     }
 
-    /// The shape behind it, unless the window does not fit.
-    pub(crate) fn output(self, input: Shape, layer: usize) -> Result<Shape, ModelError> {
+    /// The shape behind it; `layer` is the number that an error names.
+    ///
+    /// # Errors
+    /// [`ModelError::Window`] where the window does not fit.
+    pub fn output_shape(self, input: Shape, layer: usize) -> Result<Shape, ModelError> {
         let side = |input, kernel, stride| windows([input, kernel, stride, 0, 1], layer);
         Ok(Shape {
             height: side(input.height, self.kernel[0], self.stride[0])?,
@@ -145,8 +148,11 @@ impl Conv {
         Self { channels, kernel: [kernel; 2], stride: [1; 2], padding: [0; 2], dilation: [1; 2], groups: 1 }
     }
 
-    /// The shape behind it, unless the window does not fit.
-    pub(crate) fn output(self, input: Shape, layer: usize) -> Result<Shape, ModelError> {
+    /// The shape behind it; `layer` is the number that an error names.
+    ///
+    /// # Errors
+    /// [`ModelError::Window`] where the window does not fit.
+    pub fn output_shape(self, input: Shape, layer: usize) -> Result<Shape, ModelError> {
         let side = |a: usize, input| {
             windows([input, self.kernel[a], self.stride[a], self.padding[a], self.dilation[a]], layer)
         };
@@ -426,7 +432,7 @@ fn read_layer<'a>(
 }
 
 fn behind(pool: Option<Pool>, input: Shape, layer: usize) -> Result<Shape, ModelError> {
-    pool.map_or(Ok(input), |pool| pool.output(input, layer))
+    pool.map_or(Ok(input), |pool| pool.output_shape(input, layer))
 }
 
 /// Counts of spikes are bytes.
@@ -467,14 +473,14 @@ fn read_synapses<'a>(
         }
         1 => {
             let conv = read_conv(reader, input)?;
-            let output = check_shape(conv.output(input, layer)?, offset)?;
+            let output = check_shape(conv.output_shape(input, layer)?, offset)?;
             let weights = read_weights(reader, conv.n_weights(input.channels))?;
             Ok((Synapses::Conv(conv, weights), output))
         }
         _ => {
             let (kernel, stride) = (read_pair(reader, "kernel", 1)?, read_pair(reader, "stride", 1)?);
             let pool = Pool { kind: PoolKind::Sum, kernel, stride };
-            Ok((Synapses::Sum(pool, reader.i32("the weight")?), pool.output(input, layer)?))
+            Ok((Synapses::Sum(pool, reader.i32("the weight")?), pool.output_shape(input, layer)?))
         }
     }
 }

@@ -169,10 +169,10 @@ impl Writer {
 
     fn layer(&mut self, layer: &LayerSpec, input: Shape, number: usize) -> Result<Shape, ModelError> {
         self.pool(layer.gather);
-        let gathered = layer.gather.map_or(Ok(input), |pool| pool.output(input, number))?;
+        let gathered = layer.gather.map_or(Ok(input), |pool| pool.output_shape(input, number))?;
         let currents = self.synapses(&layer.synapses, gathered, number)?;
         self.pool(layer.pool);
-        let neurons = layer.pool.map_or(Ok(currents), |pool| pool.output(currents, number))?;
+        let neurons = layer.pool.map_or(Ok(currents), |pool| pool.output_shape(currents, number))?;
         self.bytes.push(u8::from(layer.recurrent.is_some()));
         if let Some(recurrent) = &layer.recurrent {
             let places = permutation(neurons);
@@ -212,14 +212,14 @@ impl Writer {
                     .for_each(|p| self.pair(p));
                 self.u32(conv.groups);
                 self.codes(weights, &conv_order(*conv, input.channels, number)?, number, "weights")?;
-                conv.output(input, number)
+                conv.output_shape(input, number)
             }
             SynapseSpec::Sum { pool, weight } => {
                 self.bytes.push(2);
                 self.pair(pool.kernel);
                 self.pair(pool.stride);
                 self.i32(*weight);
-                pool.output(input, number)
+                pool.output_shape(input, number)
             }
         }
     }

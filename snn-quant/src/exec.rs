@@ -125,7 +125,7 @@ impl<M: Module> Quantized<M> {
             let (plan, scales) = (&self.plan, &self.scales);
             p.value = QuantExec { inner: &mut eager, plan, scales, noise: None }.param(p);
         });
-        let plan = QuantPlan { weights: BTreeMap::new(), states: self.plan.states.clone() };
+        let plan = QuantPlan { states: self.plan.states.clone(), ..QuantPlan::default() };
         Self { net, plan, scales: BTreeMap::new() }
     }
 }
@@ -195,7 +195,7 @@ pub fn calibrate<M: Module + Clone>(
     plan: &QuantPlan,
     data: impl IntoIterator<Item = Tensor<f32>>,
 ) -> Result<QuantPlan, PlanError> {
-    let weights_only = QuantPlan { weights: plan.weights.clone(), states: BTreeMap::new() };
+    let weights_only = QuantPlan { weights: plan.weights.clone(), ..QuantPlan::default() };
     let quantized = Quantized::new(net.clone(), neurons, weights_only)?;
     let mut observers: BTreeMap<&String, Observer> =
         plan.states.keys().map(|k| (k, Observer::new())).collect();
