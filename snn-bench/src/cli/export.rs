@@ -53,7 +53,9 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         (Format::Snni, _) => exact::write(&args.out, &file)?,
         (Format::C, _) => write_c(args, &model, loaded.as_ref())?,
         (Format::Npz, Some(spec)) => io::write(&args.out, &arrays(spec, loaded.as_ref())?)?,
-        (Format::Npz, None) => anyhow::bail!("arrays are written from a run, {} is a model", args.run.display()),
+        (Format::Npz, None) => {
+            anyhow::bail!("arrays are written from a run, {} is a model", args.run.display())
+        }
     }
     print(args, &model, file.len(), output)
 }
@@ -65,7 +67,12 @@ fn write_c(args: &Args, model: &Model<'_>, loaded: Option<&Loaded>) -> anyhow::R
         None => (0..12).map(|t| (0..n).map(|i| u8::from((7 * i + 13 * t) % 23 == 0)).collect()).collect(),
         Some(loaded) => {
             let test = loaded.splits()?.test;
-            anyhow::ensure!(args.recording < test.len(), "--recording is {}, there are {}", args.recording, test.len());
+            anyhow::ensure!(
+                args.recording < test.len(),
+                "--recording is {}, there are {}",
+                args.recording,
+                test.len()
+            );
             let binning = Meta::of(model)?.binning;
             let bins = binning.bins(test.stream(args.recording), test.sensor(), model.input())?;
             bins.steps().map(<[u8]>::to_vec).collect()

@@ -26,7 +26,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     let bytes = std::fs::read(&args.model).with_context(|| args.model.display().to_string())?;
     let model = Model::from_bytes(&bytes).with_context(|| args.model.display().to_string())?;
-    let meta = Meta::of(&model).with_context(|| format!("{}: how events are binned", args.model.display()))?;
+    let meta =
+        Meta::of(&model).with_context(|| format!("{}: how events are binned", args.model.display()))?;
     let files = recordings(&args.recordings)?;
     interrupt::listen()?;
     let mut engine = Engine::new(model);

@@ -139,15 +139,19 @@ mod tests {
     #[test]
     fn a_place_counts_once_and_early_and_late_bins_are_left_out() {
         let event = |t, x, on| Event { t, x, y: 1, on };
-        let events: EventStream =
-            [event(0, 0, true), event(900, 2, true), event(1100, 2, true), event(1600, 9, true), event(3000, 0, true)]
-                .into_iter()
-                .collect();
+        let events: EventStream = [
+            event(0, 0, true),
+            event(900, 2, true),
+            event(1100, 2, true),
+            event(1600, 9, true),
+            event(3000, 0, true),
+        ]
+        .into_iter()
+        .collect();
         let binning = Binning::Nearest { bin_us: 1000, n_steps: 3, first_step: 1 };
         let input = Shape { height: 2, width: 3, channels: 2 };
         let bins = binning.bins(&events, SensorSize::new(34, 34), input).unwrap();
-        let steps: Vec<Vec<usize>> =
-            bins.steps().map(|s| (0..12).filter(|&i| s[i] > 0).collect()).collect();
+        let steps: Vec<Vec<usize>> = bins.steps().map(|s| (0..12).filter(|&i| s[i] > 0).collect()).collect();
         assert_eq!(steps, [vec![6 + 3 + 2], vec![]]);
         assert_eq!(bins.values.iter().max(), Some(&1));
     }

@@ -26,7 +26,9 @@ pub fn c_sources<'a>(model: &Model<'_>, prefix: &str, inputs: impl Iterator<Item
     let input = model.input();
     let fill = |text: &str| {
         let sides = [("height", input.height), ("width", input.width), ("channels", input.channels)];
-        let text = sides.iter().fold(text.to_owned(), |text, (key, n)| text.replace(&format!("{{{key}}}"), &n.to_string()));
+        let text = sides
+            .iter()
+            .fold(text.to_owned(), |text, (key, n)| text.replace(&format!("{{{key}}}"), &n.to_string()));
         text.replace("{banner}", BANNER)
             .replace("{outputs}", &model.output().n().to_string())
             .replace("{UP}", &prefix.to_uppercase())
@@ -93,7 +95,7 @@ fn tables(model: &Model<'_>) -> String {
         text,
         "#define N_LAYERS {}u\n#define INPUT_MAX {}u\n\
          static uint8_t input_buffer[{}];\nstatic uint8_t scratch_buffer[{}];\n\
-         static int32_t sums_buffer[{sums}];\nstatic int64_t scores[{output}];\nstatic uint64_t now;\n\n\
+         static uint32_t sums_buffer[{sums}];\nstatic int64_t scores[{output}];\nstatic uint64_t now;\n\n\
          static const layer_t layers[N_LAYERS] = {{\n{}\n}};\n",
         model.n_layers(),
         model.input_max(),
@@ -195,7 +197,7 @@ fn layer_row(l: usize, layer: &Layer<'_>) -> String {
         [layer.input, layer.gathered, layer.currents, layer.neurons].map(frame).to_vec();
     fields.extend([pool(layer.gather), pool(layer.pool)]);
     fields.extend(synapses(layer));
-    fields.push(layer.recurrent.map_or(0, |w| w.bits()).to_string());
+    fields.push(layer.recurrent.map_or(0, snn_int::weights::Weights::bits).to_string());
     fields.push(array("weights", l, !matches!(layer.synapses, Synapses::Sum(..))));
     fields.push(array("recurrent", l, layer.recurrent.is_some()));
     fields.push(scale(neuron.input));
@@ -209,7 +211,11 @@ fn layer_row(l: usize, layer: &Layer<'_>) -> String {
     fields.extend([array("thresholds", l, true), array("biases", l, true)]);
     fields.push(array("levels", l, !layer.cell.levels.is_empty()));
     fields.extend([layer.thresholds.len(), layer.biases.len()].map(|n| format!("{n}u")));
-    fields.extend([array("delays", l, true), format!("{}u", layer.delays.len()), layer.max_delay().to_string()]);
+    fields.extend([
+        array("delays", l, true),
+        format!("{}u", layer.delays.len()),
+        layer.max_delay().to_string(),
+    ]);
     fields.push(neuron.store.width().n_bytes().to_string());
     fields.push(neuron.current.map_or(0, |c| c.width.n_bytes()).to_string());
     fields.extend([array("membranes", l, true), array("currents", l, neuron.current.is_some())]);
@@ -221,9 +227,7 @@ fn layer_row(l: usize, layer: &Layer<'_>) -> String {
 fn synapses(layer: &Layer<'_>) -> [String; 5] {
     let no_conv = "{ { 0u, 0u }, { 0u, 0u }, { 0u, 0u }, { 0u, 0u }, 0u }".to_owned();
     match layer.synapses {
-        Synapses::Dense(w) => {
-            [pool(None), "0".to_owned(), no_conv, "0".to_owned(), w.bits().to_string()]
-        }
+        Synapses::Dense(w) => [pool(None), "0".to_owned(), no_conv, "0".to_owned(), w.bits().to_string()],
         Synapses::Conv(c, w) => {
             let pairs = [c.kernel, c.stride, c.padding, c.dilation].map(pair).join(", ");
             let conv = format!("{{ {pairs}, {}u }}", c.groups);

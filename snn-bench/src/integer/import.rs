@@ -284,17 +284,27 @@ impl Importer<'_> {
         Ok(ModelSpec { input, input_max: self.description.input_max, layers, meta })
     }
 
-    fn layer(&self, fields: &LayerFields, number: usize, shape: &mut Shape) -> Result<LayerSpec, ImportError> {
+    fn layer(
+        &self,
+        fields: &LayerFields,
+        number: usize,
+        shape: &mut Shape,
+    ) -> Result<LayerSpec, ImportError> {
         let common = self.description.neuron;
         let required = |value: Option<i32>, field| {
-            let missing =
-                ImportError::Field { layer: number, field, value: -1, expected: "a number, here or in [neuron]" };
+            let missing = ImportError::Field {
+                layer: number,
+                field,
+                value: -1,
+                expected: "a number, here or in [neuron]",
+            };
             value.ok_or(missing)
         };
         let threshold = required(fields.threshold.or(common.threshold), "threshold")?;
         let decay = |own: Option<u16>, shared: Option<u16>, field| {
             let value = required(own.or(shared).map(i32::from), field)?;
-            let fail = || ImportError::Field { layer: number, field, value: value.into(), expected: "0 to 4096" };
+            let fail =
+                || ImportError::Field { layer: number, field, value: value.into(), expected: "0 to 4096" };
             u16::try_from(value).ok().filter(|&d| d <= 4096).ok_or_else(fail)
         };
         let current = decay(fields.current_decay, common.current_decay, "current_decay")?;
@@ -349,7 +359,8 @@ impl Importer<'_> {
                     dilation: pair(fields.dilation, 1),
                     groups,
                 };
-                let n = channels as usize * (shape.channels / groups) as usize * (kernel[0] * kernel[1]) as usize;
+                let n =
+                    channels as usize * (shape.channels / groups) as usize * (kernel[0] * kernel[1]) as usize;
                 let values = self.weights(&fields.weight, number, n)?;
                 *shape = conv.output_shape(*shape, number)?;
                 SynapseSpec::Conv { conv, weights: Codes { bits: 16, values } }

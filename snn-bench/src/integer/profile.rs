@@ -5,6 +5,7 @@ use snn_int::model::Pool;
 use snn_int::neuron::{Leak, Reset, SpikeWhen, Store};
 use snn_int::spec::{LayerSpec, ModelSpec, SynapseSpec};
 use snn_quant::exact::ExactSpec;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// A chip: the integers that it computes in, and what it has room for.
@@ -175,26 +176,27 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn find(&mut self, what: &'static str, found: impl ToString, limit: impl ToString) {
+    fn find(&mut self, what: &'static str, found: &dyn Display, limit: &dyn Display) {
         let (found, limit) = (found.to_string(), limit.to_string());
         self.findings.push(Finding { layer: self.layer.clone(), what, found, limit });
     }
 
     fn most(&mut self, what: &'static str, found: u64, limit: Option<u64>) {
         if let Some(limit) = limit.filter(|&limit| found > limit) {
-            self.find(what, found, limit);
+            self.find(what, &found, &limit);
         }
     }
 
     fn one_of(&mut self, what: &'static str, found: &str, choices: &[String]) {
         if !choices.is_empty() && !choices.iter().any(|choice| choice == found) {
-            self.find(what, found, choices.join(", "));
+            self.find(what, &found, &choices.join(", "));
         }
     }
 
     fn sizes(&mut self, what: &'static str, found: [u32; 2], choices: &[u32]) {
         if let Some(other) = found.iter().find(|size| !choices.is_empty() && !choices.contains(size)) {
-            self.find(what, other, choices.iter().map(u32::to_string).collect::<Vec<_>>().join(", "));
+            let choices: Vec<String> = choices.iter().map(u32::to_string).collect();
+            self.find(what, other, &choices.join(", "));
         }
     }
 
@@ -212,7 +214,7 @@ impl Checker<'_> {
             }
             SynapseSpec::Conv { conv, weights } => {
                 if limits.convolutions == Some(false) {
-                    self.find("a convolution", "present", "not possible");
+                    self.find("a convolution", &"present", &"not possible");
                 }
                 self.most("side of a kernel", conv.kernel[0].max(conv.kernel[1]).into(), limits.kernel);
                 self.most("channels", conv.channels.into(), limits.channels);
@@ -223,7 +225,11 @@ impl Checker<'_> {
                     let window = conv.dilation[a] * (conv.kernel[a] - 1) + 1;
                     (n + 2 * conv.padding[a]).saturating_sub(window) / conv.stride[a] + 1
                 };
-                snn_int::Shape { height: out(input.height, 0), width: out(input.width, 1), channels: conv.channels }
+                snn_int::Shape {
+                    height: out(input.height, 0),
+                    width: out(input.width, 1),
+                    channels: conv.channels,
+                }
             }
             SynapseSpec::Sum { pool, .. } => {
                 self.sizes("side of a pool", pool.kernel, &limits.pools);
@@ -241,10 +247,10 @@ impl Checker<'_> {
     fn neuron(&mut self, layer: &LayerSpec) {
         let (limits, neuron) = (self.limits, layer.neuron);
         if layer.recurrent.is_some() && limits.recurrent == Some(false) {
-            self.find("recurrence", "present", "not possible");
+            self.find("recurrence", &"present", &"not possible");
         }
         if layer.biases.iter().any(|&bias| bias != 0) && limits.bias == Some(false) {
-            self.find("a bias", "present", "not possible");
+            self.find("a bias", &"present", &"not possible");
         }
         if let Store::Shift { width, .. } = neuron.store {
             self.most("bits of the membrane", width.bits.into(), limits.membrane_bits.map(u64::from));
@@ -257,7 +263,7 @@ impl Checker<'_> {
         };
         self.one_of("leak", leak, &limits.leaks);
         let Some(firing) = neuron.firing else {
-            self.find("neurons", "without spikes", "with spikes");
+            self.find("neurons", &"without spikes", &"with spikes");
             return;
         };
         let reset = match firing.reset {

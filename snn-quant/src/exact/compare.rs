@@ -123,6 +123,7 @@ impl<'m> Verifier<'m> {
     }
 
     /// Steps the engine and compares all layers.
+    #[allow(clippy::float_cmp, reason = "integers, which both types hold exactly, are compared")]
     fn step(
         &mut self,
         trained: &[&Trajectory<f32>],

@@ -25,7 +25,8 @@ const INTEGERS: &str = "[exact]
 /// A decay of a half and five steps: with 5 bits below the weights' step nothing is ever rounded. Recurrent weights are 0,
 /// where both scales agree.
 fn net(reset_grad: ResetGrad) -> Sequential {
-    let lif = Lif { beta: 0.5, gain: 1.0, firing: Firing { reset_grad, threshold: 0.5, ..Firing::default() } };
+    let lif =
+        Lif { beta: 0.5, gain: 1.0, firing: Firing { reset_grad, threshold: 0.5, ..Firing::default() } };
     let net = Sequential::input(&[6]).linear("fc1", 8).recurrent("rlif", lif).linear_without_bias("fc2", 4);
     let mut net = net.neuron("lif", lif).init(5).unwrap();
     net.visit_params_mut(&mut |p| {

@@ -122,30 +122,36 @@ static int64_t after_reset(const layer_t *layer, int64_t mem, int32_t threshold,
     return layer->reset == 1 && spikes ? layer->reset_value : mem;
 }
 
-/* Code i of packed weights: lowest bit first; at 1 bit -1 and 1. */
-static int32_t weight(const uint8_t *packed, unsigned bits, uint32_t i)
+/* Code i of packed weights, modulo 2^32: lowest bit first; at 1 bit -1 and 1. */
+static uint32_t weight(const uint8_t *packed, unsigned bits, uint32_t i)
 {
-    uint32_t at, word;
-    if (bits == 8)
-        return wrapped(packed[i], 8);
-    at = i * bits;
-    word = (uint32_t)packed[at / 8] >> (at % 8);
+    uint32_t at = i * bits, half = (uint32_t)1 << (bits - 1);
+    uint32_t word = (uint32_t)packed[at / 8] >> (at % 8);
     if (at % 8 + bits > 8)
         word |= (uint32_t)packed[at / 8 + 1] << (8 - at % 8);
     if (at % 8 + bits > 16)
         word |= (uint32_t)packed[at / 8 + 2] << (16 - at % 8);
-    return bits == 1 ? ((word & 1) ? 1 : -1) : wrapped((int64_t)word, bits);
+    if (bits == 1)
+        return 2 * (word & 1) - 1;
+    return ((word & (2 * half - 1)) ^ half) - half;
 }
 
-/* Sums wrap at 32 bits. */
-static void add_row(const uint8_t *packed, unsigned bits, uint32_t first, int32_t factor, int32_t *sums, uint32_t n)
+/* Sums are kept modulo 2^32 and read as two's complement. */
+static void add_row(const uint8_t *packed, unsigned bits, uint32_t first, uint32_t factor, uint32_t *sums, uint32_t n)
 {
     uint32_t i;
+    if (bits == 8) {
+        packed += first;
+        for (i = 0; i < n; i++)
+            sums[i] += factor * ((packed[i] ^ 0x80u) - 0x80u);
+        return;
+    }
     for (i = 0; i < n; i++)
-        sums[i] = wrapped((int64_t)sums[i] + (int64_t)factor * weight(packed, bits, first + i), 32);
+        sums[i] += factor * weight(packed, bits, first + i);
 }
 
-static void add_dense(const uint8_t *packed, unsigned bits, const uint8_t *frame, uint32_t n_in, int32_t *sums, uint32_t n)
+static void add_dense(const uint8_t *packed, unsigned bits, const uint8_t *frame, uint32_t n_in, uint32_t *sums,
+                      uint32_t n)
 {
     uint32_t i;
     for (i = 0; i < n_in; i++)
@@ -153,7 +159,7 @@ static void add_dense(const uint8_t *packed, unsigned bits, const uint8_t *frame
             add_row(packed, bits, i * n, frame[i], sums, n);
 }
 
-static void add_conv(const layer_t *layer, const uint8_t *frame, int32_t *sums)
+static void add_conv(const layer_t *layer, const uint8_t *frame, uint32_t *sums)
 {
     const conv_t *conv = &layer->conv;
     uint32_t n = layer->gathered.height * layer->gathered.width * layer->gathered.channels;
@@ -188,25 +194,24 @@ static void add_conv(const layer_t *layer, const uint8_t *frame, int32_t *sums)
     }
 }
 
-/* Pools bytes or, where `bytes` is 0, 32-bit numbers. */
-static void pooled(const pool_t *pool, frame_t input, frame_t output, const uint8_t *bytes, const int32_t *words,
-                   int32_t *to)
+/* Pools bytes or, where `bytes` is 0, sums. */
+static void pooled(const pool_t *pool, frame_t input, frame_t output, const uint8_t *bytes, const uint32_t *sums,
+                   uint32_t *to)
 {
-    uint32_t oy, ox, ky, kx, c, from, at;
-    int32_t value;
+    uint32_t oy, ox, ky, kx, c, from, at, value;
     for (oy = 0; oy < output.height; oy++)
         for (ox = 0; ox < output.width; ox++)
             for (c = 0; c < output.channels; c++) {
                 at = (oy * output.width + ox) * output.channels + c;
-                to[at] = pool->kind == 1 ? INT32_MIN : 0;
+                to[at] = pool->kind == 1 ? 0x80000000u : 0;
                 for (ky = 0; ky < pool->kernel[0]; ky++)
                     for (kx = 0; kx < pool->kernel[1]; kx++) {
                         from = ((oy * pool->stride[0] + ky) * input.width + ox * pool->stride[1] + kx)
                                    * input.channels + c;
-                        value = bytes ? bytes[from] : words[from];
+                        value = bytes ? bytes[from] : sums[from];
                         if (pool->kind == 2)
-                            to[at] = wrapped((int64_t)to[at] + value, 32);
-                        else if (value > to[at])
+                            to[at] += value;
+                        else if ((value ^ 0x80000000u) > (to[at] ^ 0x80000000u)) /* as signed numbers */
                             to[at] = value;
                     }
             }
@@ -218,7 +223,7 @@ static uint32_t size_of(frame_t frame)
 }
 
 /* The sums of the weights that the spikes meet, for each neuron. */
-static int32_t *accumulate(const layer_t *layer, const uint8_t *source)
+static uint32_t *accumulate(const layer_t *layer, const uint8_t *source)
 {
     uint32_t i, n = size_of(layer->currents), n_gathered = size_of(layer->gathered);
     const uint8_t *frame = source;
@@ -236,7 +241,7 @@ static int32_t *accumulate(const layer_t *layer, const uint8_t *source)
     else {
         pooled(&layer->window, layer->gathered, layer->currents, frame, 0, sums_buffer);
         for (i = 0; i < n; i++)
-            sums_buffer[i] = wrapped((int64_t)sums_buffer[i] * layer->sum_weight, 32);
+            sums_buffer[i] *= (uint32_t)layer->sum_weight;
     }
     if (!layer->pool.kind)
         return sums_buffer;
@@ -250,12 +255,12 @@ static int32_t shared(const int32_t *list, uint32_t n, uint32_t channel)
 }
 
 /* One neuron: its sum becomes its membrane at the spike test. */
-static void update(const layer_t *layer, uint32_t i, int32_t *sum)
+static void update(const layer_t *layer, uint32_t i, uint32_t *sum)
 {
     uint32_t channel = i % layer->neurons.channels;
     int32_t threshold = shared(layer->thresholds, layer->n_thresholds, channel);
     int32_t mem, cur;
-    int64_t drive = scaled(layer->scale, *sum) + shared(layer->biases, layer->n_biases, channel);
+    int64_t drive = scaled(layer->scale, wrapped((int64_t)*sum, 32)) + shared(layer->biases, layer->n_biases, channel);
     int64_t base, kept;
     uint32_t spikes = 0;
     if (layer->has_current) {
@@ -280,7 +285,7 @@ static void update(const layer_t *layer, uint32_t i, int32_t *sum)
     }
     keep(layer->membranes, layer->membrane_bytes, i, code_of(layer, kept));
     layer->emitted[i] = (uint8_t)spikes;
-    *sum = mem;
+    *sum = (uint32_t)mem;
 }
 
 /* Puts spikes on their way and returns those that arrive now. */
@@ -302,11 +307,11 @@ static const uint8_t *delayed(const layer_t *layer)
 #ifdef {UP}_TRACE
 uint32_t {low}_trace;
 
-static void trace(const layer_t *layer, const int32_t *sums)
+static void trace(const layer_t *layer, const uint32_t *sums)
 {
     uint32_t i, n = size_of(layer->neurons);
     for (i = 0; i < n; i++) {
-        {low}_trace = ({low}_trace ^ (uint32_t)sums[i]) * 16777619u;
+        {low}_trace = ({low}_trace ^ sums[i]) * 16777619u;
         {low}_trace = ({low}_trace ^ layer->emitted[i]) * 16777619u;
     }
 }
@@ -347,7 +352,7 @@ int {low}_add_event(uint32_t row, uint32_t column, uint32_t channel)
 void {low}_step(void)
 {
     const uint8_t *source = input_buffer;
-    int32_t *sums = sums_buffer;
+    uint32_t *sums = sums_buffer;
     uint32_t l, i, n = 0;
     for (l = 0; l < N_LAYERS; l++) {
         n = size_of(layers[l].neurons);
@@ -362,7 +367,7 @@ void {low}_step(void)
         source = delayed(&layers[l]);
     }
     for (i = 0; i < n; i++)
-        scores[i] += layers[N_LAYERS - 1].fires ? layers[N_LAYERS - 1].emitted[i] : sums[i];
+        scores[i] += layers[N_LAYERS - 1].fires ? layers[N_LAYERS - 1].emitted[i] : wrapped((int64_t)sums[i], 32);
     memset(input_buffer, 0, sizeof input_buffer);
     now++;
 }
