@@ -6,6 +6,7 @@
 //! - [`config`]: a run as one TOML file; [`data`] and [`model`]: batches and networks from it;
 //! - [`mod@training`]: training with checkpoints, [`progress`] bars and [`interrupt`]s;
 //! - [`mod@nir`]: quantized networks as NIR graphs;
+//! - [`integer`]: exact plans, chip profiles, integer models from files, C sources;
 //! - [`run_dir`]: a self-contained folder for a run, with atomic writes and resumable cells;
 //! - [`estimate`]: a number with its error;
 //! - [`repro`]: the reproductions, one file for each paper;
@@ -19,6 +20,7 @@ pub mod activity;
 pub mod config;
 pub mod data;
 pub mod estimate;
+pub mod integer;
 pub mod interrupt;
 pub mod model;
 pub mod nir;

@@ -153,7 +153,7 @@ impl<M: Module> Quantized<M> {
             let Self { plan, scales, levels, .. } = self;
             p.value = QuantExec { inner: &mut eager, plan, scales, levels, noise: None }.param(p);
         });
-        let plan = QuantPlan { weights: BTreeMap::new(), states: self.plan.states.clone() };
+        let plan = QuantPlan { states: self.plan.states.clone(), ..QuantPlan::default() };
         Self { net, plan, scales: BTreeMap::new(), levels: self.levels.clone() }
     }
 }
@@ -224,7 +224,7 @@ pub fn calibrate<M: Module + Clone>(
     plan: &QuantPlan,
     data: impl IntoIterator<Item = Tensor<f32>>,
 ) -> Result<QuantPlan, PlanError> {
-    let weights_only = QuantPlan { weights: plan.weights.clone(), states: BTreeMap::new() };
+    let weights_only = QuantPlan { weights: plan.weights.clone(), ..QuantPlan::default() };
     let quantized = Quantized::new(net.clone(), neurons, weights_only)?;
     let mut observers: BTreeMap<&String, Observer> =
         plan.states.keys().map(|k| (k, Observer::new())).collect();

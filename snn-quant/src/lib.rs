@@ -8,6 +8,7 @@
 //!   gradients.
 //! - [`QuantPlan`] says which tensor and which membrane gets what, as data and as TOML; [`plan_size`] counts
 //!   its bytes and [`error_table`] the squared errors that bit allocation needs.
+//! - [`exact`] computes a network in integers while it is trained, and lowers it to a model of `snn-int`.
 //!
 //! Rounding is half to even everywhere, but where a specification asks for stochastic rounding, and in tables of levels,
 //! where it is half down as in snnTorch.
@@ -30,6 +31,7 @@
 mod bits;
 mod error;
 mod error_table;
+pub mod exact;
 mod exec;
 mod fake_quant;
 mod fixed_point;

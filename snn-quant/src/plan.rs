@@ -17,8 +17,10 @@
 //! quantizer = { scheme = "fixed_point", bits = 8, int_bits = 0, rounding = "nearest" }
 //! ```
 //!
-//! Tensors and neurons that a plan does not name stay in float.
+//! Tensors and neurons that a plan does not name stay in float. A plan with a section `[exact]` names all of them, and is
+//! computed in integers; see [`ExactSpec`].
 
+use crate::exact::ExactSpec;
 use crate::{BitWidth, QuantError, QuantSpec, StateSpec};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,9 @@ pub struct QuantPlan {
     pub weights: BTreeMap<String, QuantSpec>,
     /// Membranes, by the name of the neuron layer.
     pub states: BTreeMap<String, StateSpec>,
+    /// That everything is computed in integers, and how; see [`exact`](crate::exact).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<ExactSpec>,
 }
 
 /// A plan that cannot be read, written or applied.
@@ -141,6 +146,7 @@ struct RawPlan {
     weights: BTreeMap<String, toml::Table>,
     #[serde(default)]
     states: BTreeMap<String, toml::Table>,
+    exact: Option<ExactSpec>,
 }
 
 /// A plan as it is written.
@@ -175,13 +181,13 @@ impl QuantPlan {
             Ok((name.clone(), template.clone().at(width)))
         };
         let weights = bits.iter().map(entry).collect::<Result<_, PlanError>>()?;
-        Ok(QuantPlan { weights, states: BTreeMap::new() })
+        Ok(QuantPlan { weights, ..Self::default() })
     }
 
     /// The plan that gives each of the named tensors the same specification.
     pub fn same_for_all<'a>(tensors: impl IntoIterator<Item = &'a str>, spec: &QuantSpec) -> Self {
         let weights = tensors.into_iter().map(|name| (name.to_owned(), spec.clone())).collect();
-        QuantPlan { weights, states: BTreeMap::new() }
+        QuantPlan { weights, ..Self::default() }
     }
 
     /// The plan with each neuron's membrane at the bits of the weight tensor that feeds it, as in Lui &
@@ -253,6 +259,7 @@ impl QuantPlan {
         let plan = QuantPlan {
             weights: entries(weights, "weights", file)?,
             states: entries(raw.states, "states", file)?,
+            exact: raw.exact,
         };
         plan.check()?;
         Ok(plan)

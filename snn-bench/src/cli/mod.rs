@@ -5,6 +5,10 @@
 mod allocate;
 mod data;
 mod eval;
+mod exact;
+mod export;
+mod fit;
+mod import;
 mod loaded;
 mod network;
 mod output;
@@ -12,10 +16,12 @@ mod plans;
 mod quantize;
 mod report;
 mod repro;
+mod run;
 mod settings;
 mod trace;
 mod trace_file;
 mod train;
+mod verify;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -54,6 +60,16 @@ enum Verb {
     Allocate(allocate::Args),
     /// Quantize a network by a plan, after or in training.
     Quantize(quantize::Args),
+    /// Whether an exact network and its integer model are the same, spike for spike and membrane for membrane.
+    Verify(verify::Args),
+    /// Write an exact network as an integer model, as C, or as arrays.
+    Export(export::Args),
+    /// Make an integer model from a description and integer weights.
+    Import(import::Args),
+    /// Run an integer model on recordings.
+    Run(run::Args),
+    /// What of a network does not fit a chip.
+    Fit(fit::Args),
     /// Write the report page of a run.
     Report(report::Args),
     /// Reproduce the numbers of a paper.
@@ -91,6 +107,11 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     let output = Output { json: cli.json };
     let done = match &cli.verb {
         Verb::Data(verb) => return data::run(verb, output),
+        Verb::Verify(args) => return verify::run(args, output),
+        Verb::Fit(args) => return fit::run(args, output),
+        Verb::Export(args) => export::run(args, output),
+        Verb::Import(args) => import::run(args, output),
+        Verb::Run(args) => run::run(args, output),
         Verb::Train(args) => train::run(args, output),
         Verb::Eval(args) => eval::run(args, output),
         Verb::Trace(args) => trace::run(args, output),

@@ -5,8 +5,9 @@ use snn_bench::model::neuron_names;
 use snn_bench::progress::{self, Watched};
 use snn_bench::training;
 use snn_core::io::{self, Arrays};
-use snn_core::layer::Sequential;
+use snn_core::layer::{Sequential, fold_batch_norm};
 use snn_core::{Exec, Module, Param, Pass};
+use snn_quant::exact::Exact;
 use snn_quant::{QuantPlan, Quantized};
 use std::path::Path;
 
@@ -15,6 +16,8 @@ use std::path::Path;
 pub(super) enum Network {
     Float(Sequential),
     Quantized(Quantized<Sequential>),
+    /// In integers.
+    Exact(Box<Exact>),
 }
 
 impl Network {
@@ -30,6 +33,11 @@ impl Network {
             io::set_params(&mut net, &arrays, path)?;
             return Ok(Self::Float(net));
         };
+        if plan.exact.is_some() {
+            let mut net = fold_batch_norm(&net)?;
+            io::set_params(&mut net, &arrays, path)?;
+            return Ok(Self::Exact(Box::new(Exact::new(net, plan)?)));
+        }
         let scales: Vec<String> = plan.weights.keys().map(|name| format!("{name}.scale")).collect();
         let scales: Arrays = scales.iter().filter_map(|name| arrays.remove_entry(name)).collect();
         io::set_params(&mut net, &arrays, path)?;
@@ -46,6 +54,7 @@ impl Network {
         match self {
             Self::Float(net) => net,
             Self::Quantized(net) => net.net(),
+            Self::Exact(net) => net.net(),
         }
     }
 
@@ -54,6 +63,7 @@ impl Network {
         match self {
             Self::Float(_) => None,
             Self::Quantized(net) => Some(net.plan()),
+            Self::Exact(net) => Some(net.plan()),
         }
     }
 
@@ -65,6 +75,7 @@ impl Network {
         let evaluation = match self {
             Self::Float(net) => fit::evaluate(net, &watched, &loss),
             Self::Quantized(net) => fit::evaluate(&net.baked(), &watched, &loss),
+            Self::Exact(net) => fit::evaluate(&net.frozen()?, &watched, &loss),
         };
         bar.finish_and_clear();
         Ok(evaluation?)
@@ -76,6 +87,7 @@ impl Module for Network {
         match self {
             Self::Float(net) => net.forward(e, x, pass),
             Self::Quantized(net) => net.forward(e, x, pass),
+            Self::Exact(net) => net.forward(e, x, pass),
         }
     }
 
@@ -83,6 +95,7 @@ impl Module for Network {
         match self {
             Self::Float(net) => net.visit_params(f),
             Self::Quantized(net) => net.visit_params(f),
+            Self::Exact(net) => net.visit_params(f),
         }
     }
 
@@ -90,6 +103,7 @@ impl Module for Network {
         match self {
             Self::Float(net) => net.visit_params_mut(f),
             Self::Quantized(net) => net.visit_params_mut(f),
+            Self::Exact(net) => net.visit_params_mut(f),
         }
     }
 

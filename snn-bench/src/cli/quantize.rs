@@ -11,13 +11,15 @@ use snn_autodiff::BatchSource;
 use snn_autodiff::Evaluation;
 use snn_bench::config::Config;
 use snn_bench::data::{Frames, Splits, Take};
+use snn_bench::integer::{DefaultBits, Profile, complete};
 use snn_bench::interrupt;
 use snn_bench::model::neuron_names;
 use snn_bench::run_dir::{RunDir, RunFile};
 use snn_bench::table::{Column, Table, bytes};
-use snn_core::layer::Sequential;
+use snn_core::layer::{Sequential, fold_batch_norm};
 use snn_core::{Tensor, io};
-use snn_quant::{PlanSize, QuantPlan, Quantized, calibrate};
+use snn_quant::exact::Exact;
+use snn_quant::{PlanSize, QuantPlan, Quantized, calibrate, weight_shapes};
 use std::path::PathBuf;
 
 /// Share of the run's learning rate at which a quantized network is trained on.
@@ -27,9 +29,21 @@ const RATE_SHARE: f64 = 0.1;
 pub(super) struct Args {
     /// Run directory of the trained network.
     run: PathBuf,
-    /// The plan.
+    /// The plan; without one, all weights at `--bits`.
     #[arg(long, value_name = "FILE")]
-    plan: PathBuf,
+    plan: Option<PathBuf>,
+    /// Bits of weights that the plan does not name; needs `--exact`, or no plan.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    bits: u32,
+    /// Compute in integers only: the network that is trained is the integer model that `export` writes.
+    #[arg(long)]
+    exact: bool,
+    /// Bits of membranes that the plan does not name, with `--exact`.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    membrane_bits: u32,
+    /// Integers of a chip: loihi, xylo2, speck, or a file; implies `--exact`.
+    #[arg(long, value_name = "NAME|FILE")]
+    profile: Option<String>,
     /// Epochs of training with quantized weights; 0 quantizes as it is.
     #[arg(long, value_name = "N", default_value_t = 0)]
     epochs: u64,
@@ -45,14 +59,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
-    let plan = QuantPlan::read(&args.plan)?;
     let loaded = Loaded::open(&args.run)?;
     ensure!(
         loaded.net.plan().is_none(),
         "{} is quantized already; quantize the run that it was made from",
         args.run.display()
     );
-    let size = plans::size(&loaded.net, &plan).with_context(|| args.plan.display().to_string())?;
+    let plan = plan(args, loaded.net.float())?;
+    let size = plans::size(&loaded.net, &plan).with_context(|| name(args))?;
     let config = config(args, &loaded.config)?;
     interrupt::listen()?;
     let splits = loaded.splits()?;
@@ -68,6 +82,28 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     print(args, &before, &after, &size, output)
 }
 
+/// What messages call the plan.
+fn name(args: &Args) -> String {
+    args.plan.as_ref().map_or_else(|| "the plan".to_owned(), |path| path.display().to_string())
+}
+
+/// The plan of the arguments: a file, completed if it is to be exact.
+fn plan(args: &Args, net: &Sequential) -> anyhow::Result<QuantPlan> {
+    let mut plan = match &args.plan {
+        Some(path) => QuantPlan::read(path)?,
+        None => {
+            let bits = weight_shapes(net).into_keys().map(|name| (name, args.bits)).collect();
+            QuantPlan::from_bits(&bits)?
+        }
+    };
+    let profile = args.profile.as_deref().map(Profile::open).transpose()?;
+    if args.exact || profile.is_some() {
+        let bits = DefaultBits { weights: args.bits, membranes: args.membrane_bits };
+        complete(&mut plan, net, bits, profile.as_ref())?;
+    }
+    Ok(plan)
+}
+
 /// The run's configuration with the training of this verb.
 fn config(args: &Args, config: &Config) -> anyhow::Result<Config> {
     let mut config = config.clone();
@@ -80,9 +116,10 @@ fn config(args: &Args, config: &Config) -> anyhow::Result<Config> {
 }
 
 fn quantized(args: &Args, loaded: &Loaded, plan: QuantPlan, splits: &Splits) -> anyhow::Result<Network> {
-    let net = loaded.net.float();
+    let is_exact = plan.exact.is_some();
+    let net = if is_exact { &fold_batch_norm(loaded.net.float())? } else { loaded.net.float() };
     let neurons = neuron_names(net);
-    let of_plan = || args.plan.display().to_string();
+    let of_plan = || name(args);
     let plan = if plan.states.is_empty() {
         plan
     } else {
@@ -90,6 +127,9 @@ fn quantized(args: &Args, loaded: &Loaded, plan: QuantPlan, splits: &Splits) -> 
         calibrate(net, &neurons, &plan, data).with_context(of_plan)?
     };
     let net: Sequential = net.clone();
+    if is_exact {
+        return Ok(Network::Exact(Box::new(Exact::new(net, plan).with_context(of_plan)?)));
+    }
     Ok(Network::Quantized(Quantized::new(net, &neurons, plan).with_context(of_plan)?))
 }
 

@@ -147,7 +147,10 @@ impl Facts {
         let step_ms = RECORDING_MS / data.n_steps as f64;
         let net = self.loaded.net.float();
         Ok(match &self.loaded.net {
-            Network::Float(_) => activity::figures(net, None::<(&Sequential, &QuantPlan)>, &batch.x, step_ms),
+            // Membranes of an exact network are integers, and these figures are in units of the threshold.
+            Network::Float(_) | Network::Exact(_) => {
+                activity::figures(net, None::<(&Sequential, &QuantPlan)>, &batch.x, step_ms)
+            }
             Network::Quantized(other) => {
                 activity::figures(net, Some((other, other.plan())), &batch.x, step_ms)
             }

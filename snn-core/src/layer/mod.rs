@@ -1,6 +1,7 @@
 //! Layers: parameters with a forward in terms of ops, and [`Sequential`], a chain of them.
 
 mod conv2d;
+mod fold;
 mod linear;
 mod neuron;
 mod norm;
@@ -8,6 +9,7 @@ mod notation;
 mod sequential;
 
 pub use conv2d::{Bias, Conv2dConfig, Conv2dLayer};
+pub use fold::{FoldError, fold_batch_norm};
 pub use linear::LinearLayer;
 pub use neuron::{NeuronKind, NeuronLayer};
 pub use norm::BatchNormLayer;

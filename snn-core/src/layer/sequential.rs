@@ -35,8 +35,8 @@ use std::collections::BTreeSet;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sequential {
-    input: Vec<usize>,
-    layers: Vec<Layer>,
+    pub(super) input: Vec<usize>,
+    pub(super) layers: Vec<Layer>,
 }
 
 impl Sequential {

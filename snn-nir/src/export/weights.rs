@@ -42,7 +42,7 @@ impl Chain<'_> {
     }
 
     pub(super) fn conv2d(&mut self, layer: &Conv2dLayer) -> Result<(), ExportError> {
-        let shape = &layer.shape;
+        let shape = layer.conv.shape();
         let weights = self.weights(&layer.name, &layer.weight)?;
         let primitive = Primitive::Conv2d {
             input_shape: Some(shape.input),

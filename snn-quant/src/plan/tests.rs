@@ -30,7 +30,19 @@ fn full_plan() -> QuantPlan {
             ("conv2.weight".to_owned(), QuantSpec::FixedPoint(FixedPointSpec::lui_neftci(bits(16), 7))),
         ]),
         states: BTreeMap::from([("lif1".to_owned(), state)]),
+        exact: None,
     }
+}
+
+#[test]
+fn the_exact_section_survives_a_file() {
+    let text = "[exact]\nleak = \"shift\"\nrounding = \"nearest_even\"\noverflow = \"wrap\"\ninput_max = 3\n";
+    let plan = QuantPlan::from_toml(text, "plan.toml").unwrap();
+    let exact = plan.exact.unwrap();
+    assert_eq!((exact.leak, exact.input_max), (crate::exact::LeakForm::Shift, 3));
+    assert_eq!(QuantPlan::from_toml(&plan.to_toml().unwrap(), "plan.toml").unwrap(), plan);
+    let error = QuantPlan::from_toml("[exact]\nleaks = 3", "plan.toml").unwrap_err().to_string();
+    assert!(error.contains("plan.toml") && error.contains("leaks"), "{error}");
 }
 
 #[test]

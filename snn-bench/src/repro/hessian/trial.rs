@@ -530,7 +530,7 @@ fn with_scale(plan: &QuantPlan, scale: ScaleRule) -> QuantPlan {
         other => other.clone(),
     };
     let weights = plan.weights.iter().map(|(name, of)| (name.clone(), spec(of))).collect();
-    QuantPlan { weights, states: plan.states.clone() }
+    QuantPlan { weights, ..plan.clone() }
 }
 
 /// A membrane in fixed point whose range is found from what it does.
