@@ -11,6 +11,7 @@
 
 use std::path::Path;
 
+use super::any::Spec;
 use super::decode::{self, Damage, Decode, for_each_word, nothing_left};
 use super::{read_file, write_file};
 use crate::error::{DataError, FormatError};
@@ -26,6 +27,18 @@ const OVERFLOW_ROW: u8 = 240;
 const OVERFLOW_US: u32 = 1 << 13;
 /// Largest time that fits into an event, in us.
 const MAX_US: u32 = (1 << 23) - 1;
+
+/// Pixels that the layout can name.
+const PIXELS: SensorSize = SensorSize::new(256, 240);
+
+pub(super) const SPEC: Spec = Spec {
+    name: "bin",
+    endings: &["bin", "bs2"],
+    endings_written: &["bin", "bs2"],
+    begins: |_| false,
+    decoder: |sensor| Box::new(Bin40::new(sensor.unwrap_or(PIXELS))),
+    encode: Some(|events, _| encode(events)),
+};
 
 /// Decodes the bytes of a recording.
 ///

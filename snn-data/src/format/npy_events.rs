@@ -36,7 +36,8 @@ use std::io::{Cursor, Read};
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar, TypeStr};
 use zip::ZipArchive;
 
-use super::decode::{self, Damage, Decode, Recording};
+use super::any::Spec;
+use super::decode::{self, Damage, Decode, Origin, Recording};
 use super::number::{Kind, Number, Value};
 use crate::error::FormatError;
 use crate::event::{Event, EventStream};
@@ -59,6 +60,15 @@ const FREE_EXPANSION: u64 = 1 << 20;
 const ARRAYS: &str = "x, p, t and mostly y, or a single array of events";
 /// Why a word is no time.
 const TIMES: &str = "a time, at most 2^31 us before the first event";
+
+pub(super) const SPEC: Spec = Spec {
+    name: "npy",
+    endings: &["npy", "npz"],
+    endings_written: &[],
+    begins: |head| head.starts_with(MAGIC),
+    decoder: |_| Box::new(NpyEvents::new(NpyOptions::default())),
+    encode: None,
+};
 
 /// What a column of a plain array holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -137,11 +147,16 @@ impl Default for NpyOptions {
 /// # Ok::<(), snn_data::error::FormatError>(())
 /// ```
 pub fn decode(bytes: &[u8], options: &NpyOptions) -> Result<Recording, FormatError> {
-    if bytes.starts_with(ARCHIVE_MAGIC) {
+    if is_archive(bytes) {
         decode_archive(bytes, options)
     } else {
         decode::decode(NpyEvents::new(*options), bytes, Damage::Refuse)
     }
+}
+
+/// Whether a file is an archive (`.npz`), by its first bytes.
+pub fn is_archive(bytes: &[u8]) -> bool {
+    bytes.starts_with(ARCHIVE_MAGIC)
 }
 
 /// The state machine of `.npy` files.
@@ -201,7 +216,7 @@ impl Decode for NpyEvents {
     }
 
     fn origin_us(&self) -> i64 {
-        self.clock.origin_us.unwrap_or(0)
+        self.clock.origin.us()
     }
 }
 
@@ -361,20 +376,18 @@ impl Word<'_> {
 #[derive(Debug, Clone)]
 struct Clock {
     factor: u32,
-    origin_us: Option<i64>,
+    origin: Origin,
 }
 
 impl Clock {
     fn new(unit: TimeUnit) -> Self {
-        Self { factor: unit.us(), origin_us: None }
+        Self { factor: unit.us(), origin: Origin::default() }
     }
 
     fn read(&mut self, word: &Word<'_>) -> Result<u32, FormatError> {
         let value = word.value().and_then(|value| value.rounded_times(self.factor));
         let value = value.ok_or_else(|| word.bad("t", TIMES))?;
-        let origin = *self.origin_us.get_or_insert(value >> 31 << 31);
-        let since = value.checked_sub(origin).filter(|&since| since >= 0);
-        let since = since.ok_or_else(|| word.bad("t", TIMES))?;
+        let since = self.origin.since(value).ok_or_else(|| word.bad("t", TIMES))?;
         u32::try_from(since).map_err(|_| FormatError::TimeOverflow { offset: word.offset })
     }
 }
@@ -583,7 +596,7 @@ fn from_columns(
     };
     let events = xs.into_iter().zip(ys).zip(ons).zip(ts).map(|(((x, y), on), t)| Event { x, y, on, t });
     let events = events.collect();
-    Ok(Recording { events, origin_us: clock.origin_us.unwrap_or(0), ..Recording::default() })
+    Ok(Recording { events, origin_us: clock.origin.us(), ..Recording::default() })
 }
 
 #[cfg(test)]

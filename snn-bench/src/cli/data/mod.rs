@@ -1,6 +1,9 @@
-//! `data check`, `data stats`, `data make`, `data convert`, `data view`.
+//! `data check`, `data stats`, `data fetch`, `data make`, `data convert`, `data view`.
 
+mod cache;
 mod clip;
+mod fetch;
+mod source;
 
 use super::Outcome;
 use super::output::Output;
@@ -13,11 +16,12 @@ use snn_bench::run_dir::write_atomic;
 use snn_bench::table::{Column, Table, thousands};
 use snn_data::datasets::glyphs::{Glyphs, GlyphsConfig};
 use snn_data::datasets::idx_images::IdxImages;
-use snn_data::datasets::nmnist::{NMnist, Selection};
+use snn_data::datasets::kind::{Opened, Samples};
 use snn_data::datasets::simulated::SimulatedImages;
 use snn_data::simulator::SimulatorConfig;
 use snn_data::stats::{CheckReport, DatasetStats, Problem, Spread, check};
 use snn_data::{DataError, Dataset, EventStream, Part, SensorSize, export};
+use source::{KindArg, Source};
 use std::path::{Path, PathBuf};
 
 /// The file that marks a folder of simulated recordings.
@@ -26,9 +30,14 @@ pub(super) const SIMULATED: &str = "simulated.toml";
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Read every file and list all that is wrong; exit code 1 if anything is.
-    Check(Source),
+    Check(CheckArgs),
+    /// Frames on disk: make, check, list, remove.
+    #[command(subcommand)]
+    Cache(cache::Verb),
     /// Classes, events, durations, share of ON events, rates; or what one file of events holds.
     Stats(StatsArgs),
+    /// Fetch a published data set, or say how to get it by hand; exit code 1 if it has to be.
+    Fetch(fetch::FetchArgs),
     /// Write simulated recordings in the layout of N-MNIST.
     Make(MakeArgs),
     /// Write the events of a file in another format.
@@ -38,9 +47,19 @@ pub(super) enum Verb {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    kind: KindArg,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct StatsArgs {
     #[command(flatten)]
     source: FileOrSource,
+    #[command(flatten)]
+    kind: KindArg,
     #[command(flatten)]
     read: clip::ReadArgs,
 }
@@ -50,18 +69,7 @@ pub(super) struct StatsArgs {
 struct FileOrSource {
     /// One file of events, in any format.
     file: Option<PathBuf>,
-    /// Folder in the layout of N-MNIST.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The built-in simulated glyphs.
-    #[arg(long)]
-    glyphs: bool,
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub(super) struct Source {
-    /// Folder in the layout of N-MNIST.
+    /// Folder of a data set; which one is found by what lies there.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The built-in simulated glyphs.
@@ -90,29 +98,43 @@ pub(super) struct MakeArgs {
 
 pub(super) fn run(verb: &Verb, output: Output) -> anyhow::Result<Outcome> {
     match verb {
-        Verb::Check(source) => run_check(source.data.as_deref(), output),
-        Verb::Stats(StatsArgs { source: FileOrSource { file: Some(file), .. }, read }) => {
+        Verb::Check(args) => run_check(args, output),
+        Verb::Cache(verb) => cache::run(verb, output),
+        Verb::Stats(StatsArgs { source: FileOrSource { file: Some(file), .. }, read, .. }) => {
             clip::stats(file, read, output)
         }
-        Verb::Stats(StatsArgs { source, .. }) => run_stats(source.data.as_deref(), output),
+        Verb::Stats(StatsArgs { source, kind, .. }) => {
+            run_stats(source::open(source.data.as_deref(), kind.kind)?, output)
+        }
+        Verb::Fetch(args) => fetch::run(args, output),
         Verb::Make(args) => make(args, output),
         Verb::Convert(args) => clip::convert(args, output),
         Verb::View(args) => clip::view(args, output),
     }
 }
 
-fn run_check(source: Option<&Path>, output: Output) -> anyhow::Result<Outcome> {
-    let report = survey(source)?;
-    let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
-    let n = report.stats.n_samples;
-    let summary = format!("{} recordings read, {} problems", thousands(n as u64), findings.len());
-    let text = findings.iter().chain([&summary]).map(String::as_str).collect::<Vec<_>>().join("\n");
-    output.print(text, &json!({ "n_samples": n, "findings": findings }))?;
+fn run_check(args: &CheckArgs, output: Output) -> anyhow::Result<Outcome> {
+    let opened = source::open(args.source.data.as_deref(), args.kind.kind)?;
+    let remarks: Vec<String> = opened.remarks.iter().map(|remark| format!("note: {remark}")).collect();
+    let (n, findings) = match opened.samples {
+        Samples::Images(parts) => (source::per_class(&parts).iter().sum(), Vec::new()),
+        Samples::Events(data) => {
+            let CheckReport { stats, findings } = survey(&*data);
+            (stats.n_samples, findings.iter().map(ToString::to_string).collect::<Vec<_>>())
+        }
+    };
+    let summary = format!("{} samples read, {} problems", thousands(n as u64), findings.len());
+    let lines: Vec<&str> = remarks.iter().chain(&findings).chain([&summary]).map(String::as_str).collect();
+    let object = json!({ "n_samples": n, "findings": findings, "remarks": opened.remarks });
+    output.print(lines.join("\n"), &object)?;
     Ok(if findings.is_empty() { Outcome::Passed } else { Outcome::CheckFailed })
 }
 
-fn run_stats(source: Option<&Path>, output: Output) -> anyhow::Result<Outcome> {
-    let report = survey(source)?;
+fn run_stats(opened: Opened, output: Output) -> anyhow::Result<Outcome> {
+    if let Samples::Images(parts) = &opened.samples {
+        return run_image_stats(&source::per_class(parts), output);
+    }
+    let report = survey(&*source::recordings(opened)?);
     let unreadable = report.findings.into_iter().find_map(|finding| match finding.problem {
         Problem::Unreadable(error) => Some(error),
         _ => None,
@@ -124,16 +146,20 @@ fn run_stats(source: Option<&Path>, output: Output) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Reads the recordings of a folder, or else the built-in ones.
-fn survey(folder: Option<&Path>) -> anyhow::Result<CheckReport> {
-    let dataset: Box<dyn Dataset> = match folder {
-        Some(folder) => Box::new(NMnist::open(folder, &Selection::Whole)?),
-        None => Box::new(Glyphs::new(GlyphsConfig::default())?),
-    };
-    let watched = WatchedDataset::new(&*dataset, dataset.len(), "read");
+fn run_image_stats(per_class: &[usize], output: Output) -> anyhow::Result<Outcome> {
+    let n: usize = per_class.iter().sum();
+    let counts: Vec<String> = per_class.iter().map(ToString::to_string).collect();
+    let text = format!("{} images, by class: {}", thousands(n as u64), counts.join(" "));
+    output.print(text, &json!({ "n_samples": n, "per_class": per_class }))?;
+    Ok(Outcome::Passed)
+}
+
+/// Reads all recordings.
+fn survey(dataset: &dyn Dataset) -> CheckReport {
+    let watched = WatchedDataset::new(dataset, dataset.len(), "read");
     let report = check(&watched);
     watched.bar.finish_and_clear();
-    Ok(report)
+    report
 }
 
 /// Mean events per second of a recording, over recordings with a duration.
