@@ -279,9 +279,9 @@ fn images_are_trained_on_in_each_coding() {
     let recordings = fixture().join("data");
     let list = recordings.join("splits/test.txt");
     assert_eq!(json(&["eval", text(&run), "--data", text(&recordings), "--split", text(&list)])["n"], 20);
+    let never = folder.path().join("no");
     let beyond = ["data.images.first=60", "data.augment=false"].map(|set| ["--set", set]).concat();
-    let args =
-        [&["train", "-o", text(&folder.path().join("no")), "--data", text(&data)], &beyond[..]].concat();
+    let args = [&["train", "-o", text(&never), "--data", text(&data)], &beyond[..]].concat();
     refused(&args, &["sample index 60 is out of range"]);
 }
 

@@ -11,7 +11,11 @@ use snn_bench::view::{self, Clip};
 use snn_data::SensorSize;
 use snn_data::format::any::{self, EventFormat, ReadOptions};
 use snn_data::format::decode::{Damage, Recording};
+use snn_data::stats::Histogram;
 use std::path::{Path, PathBuf};
+
+/// Bins of the events of a file over time.
+const N_BINS: usize = 20;
 
 /// How a file is read.
 #[derive(Debug, Args)]
@@ -87,11 +91,15 @@ pub(super) fn stats(file: &Path, args: &ReadArgs, output: Output) -> anyhow::Res
         "x_max": events.x().iter().max(),
         "y_max": events.y().iter().max(),
         "on": events.n_on(),
+        "histogram_us": Histogram::of(events.t(), N_BINS).as_ref().map(super::histogram_json),
         "sensor": sensor.map(|s| [s.width, s.height]),
         "skipped": n_skipped,
         "damage": damage.as_ref().map(ToString::to_string),
     });
-    output.print(lines.join("\n"), &object)?;
+    let histogram = Histogram::of(events.t(), N_BINS);
+    let histogram =
+        histogram.map_or(String::new(), |h| format!("\n{}", super::bars("events from us on", &h)));
+    output.print(lines.join("\n") + &histogram, &object)?;
     Ok(Outcome::Passed)
 }
 

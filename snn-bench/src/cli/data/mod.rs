@@ -3,6 +3,7 @@
 mod cache;
 mod clip;
 mod fetch;
+mod simulate;
 mod source;
 
 use super::Outcome;
@@ -18,9 +19,8 @@ use snn_data::datasets::glyphs::{Glyphs, GlyphsConfig};
 use snn_data::datasets::idx_images::IdxImages;
 use snn_data::datasets::kind::{Opened, Samples};
 use snn_data::datasets::simulated::SimulatedImages;
-use snn_data::simulator::SimulatorConfig;
-use snn_data::stats::{CheckReport, DatasetStats, Problem, Spread, check};
-use snn_data::{DataError, Dataset, EventStream, Part, SensorSize, export};
+use snn_data::stats::{CheckReport, DatasetStats, Histogram, Problem, Spread, check};
+use snn_data::{DataError, Dataset, EventStream, Part, SensorSize, Subset, export};
 use source::{KindArg, Source};
 use std::path::{Path, PathBuf};
 
@@ -40,6 +40,8 @@ pub(super) enum Verb {
     Fetch(fetch::FetchArgs),
     /// Write simulated recordings in the layout of N-MNIST.
     Make(MakeArgs),
+    /// Compare simulated events with recordings of the same images.
+    Calibrate(simulate::CalibrateArgs),
     /// Write the events of a file in another format.
     Convert(clip::ConvertArgs),
     /// Show a file of events as a page with a slider over time.
@@ -94,6 +96,11 @@ pub(super) struct MakeArgs {
     /// Seed of drawings, noise and camera shake.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Index of the first image of the training part.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "from_images")]
+    first_image: usize,
+    #[command(flatten)]
+    camera: simulate::CameraArgs,
 }
 
 pub(super) fn run(verb: &Verb, output: Output) -> anyhow::Result<Outcome> {
@@ -108,6 +115,7 @@ pub(super) fn run(verb: &Verb, output: Output) -> anyhow::Result<Outcome> {
         }
         Verb::Fetch(args) => fetch::run(args, output),
         Verb::Make(args) => make(args, output),
+        Verb::Calibrate(args) => simulate::calibrate(args, output),
         Verb::Convert(args) => clip::convert(args, output),
         Verb::View(args) => clip::view(args, output),
     }
@@ -183,13 +191,31 @@ fn stats_table(stats: &DatasetStats) -> String {
     }
     let per_class: Vec<String> = stats.per_class.iter().map(ToString::to_string).collect();
     let rate = rate_hz(stats).map_or(String::new(), |rate| format!(", {rate:.0} events per second"));
+    let histogram =
+        stats.events_histogram.as_ref().map_or(String::new(), |h| bars("events of a recording", h));
     format!(
-        "{} recordings, by class: {}\n{} events, {:.2} % ON{rate}\n{table}",
+        "{} recordings, by class: {}\n{} events, {:.2} % ON{rate}\n{table}\n{histogram}",
         thousands(stats.n_samples as u64),
         per_class.join(" "),
         thousands(stats.n_events),
         100.0 * stats.on_share,
     )
+}
+
+/// A histogram as bars of text.
+fn bars(title: &str, histogram: &Histogram) -> String {
+    let most = histogram.counts.iter().max().copied().unwrap_or(0).max(1);
+    let mut lines = vec![title.to_owned()];
+    for (k, count) in (0_u64..).zip(&histogram.counts) {
+        let from = u64::from(histogram.start) + k * u64::from(histogram.width);
+        let bar = "#".repeat(usize::try_from(40 * count / most).unwrap_or(0));
+        lines.push(format!("{:>13}  {bar:40}  {}", thousands(from), thousands(*count)));
+    }
+    lines.join("\n")
+}
+
+fn histogram_json(histogram: &Histogram) -> Value {
+    json!({ "start": histogram.start, "width": histogram.width, "counts": histogram.counts })
 }
 
 fn stats_json(stats: &DatasetStats) -> Value {
@@ -202,6 +228,7 @@ fn stats_json(stats: &DatasetStats) -> Value {
         "n_events": stats.n_events,
         "on_share": stats.on_share,
         "events": spread(stats.events),
+        "events_histogram": stats.events_histogram.as_ref().map(histogram_json),
         "duration_us": spread(stats.duration_us),
         "first_us": spread(stats.first_us),
         "last_us": spread(stats.last_us),
@@ -233,9 +260,16 @@ fn make_part(args: &MakeArgs, part: Part) -> anyhow::Result<usize> {
     let dataset: Box<dyn Dataset> = match &args.from_images {
         Some(folder) => {
             let images = IdxImages::open(folder, part)?;
-            Box::new(SimulatedImages::new(images, &SimulatorConfig::default(), seed)?)
+            let first = if part == Part::Train { args.first_image } else { 0 };
+            let end = first.saturating_add(n).min(images.len());
+            ensure!(first < end, "--first-image is {first}, but there are {} images", images.len());
+            let simulated = SimulatedImages::new(images, &args.camera.config(), seed)?;
+            Box::new(Subset::new(simulated, (first..end).collect())?)
         }
-        None => Box::new(Glyphs::new(GlyphsConfig { n_samples: n, seed, ..GlyphsConfig::default() })?),
+        None => {
+            let simulator = args.camera.config();
+            Box::new(Glyphs::new(GlyphsConfig { n_samples: n, seed, simulator, ..GlyphsConfig::default() })?)
+        }
     };
     let n = n.min(dataset.len());
     mark_simulated(args)?;
