@@ -3,6 +3,7 @@
 //! Every field has a default, so that an empty file describes a run on the built-in data.
 
 use serde::{Deserialize, Serialize};
+use snn_data::datasets::kind::DataSetKind;
 use std::path::{Path, PathBuf};
 
 /// A run.
@@ -20,11 +21,38 @@ pub struct Config {
 }
 
 /// Where recordings come from and how they become frames.
+///
+/// Fields that were added to the first version are written only where they are not the default, so that runs keep the
+/// configuration (and its hash) that they were made with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// A folder in the layout of N-MNIST; without one, the built-in simulated glyphs.
+    /// Folder of a data set; without one, the built-in simulated glyphs.
     pub path: Option<PathBuf>,
+    /// Which data set lies in `path`; N-MNIST without it. `train` looks, and writes it down.
+    #[serde(with = "kind_name", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<DataSetKind>,
+    /// Width and height of the sensor, for data sets that do not state them. `train` looks, and writes it down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sensor: Option<[u16; 2]>,
+    /// Where `path` holds images: which of them, and how they become time steps.
+    #[serde(skip_serializing_if = "is_default")]
+    pub images: ImageConfig,
+    /// Folder of frames on disk, made when it is missing; needs `augment = false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<PathBuf>,
+    /// Most pixels that cached training frames are shifted by at random.
+    #[serde(skip_serializing_if = "is_default")]
+    pub max_shift: u16,
+    /// Time that the bins divide, in ms; without it that of the data set, see `snn_bench::data::to_frames`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_ms: Option<u32>,
+    /// Pixels along each axis that become one.
+    #[serde(skip_serializing_if = "is_one")]
+    pub downsample: u16,
+    /// Whether recordings are decoded into memory once (9 bytes an event), not again in every epoch.
+    #[serde(skip_serializing_if = "is_true")]
+    pub preload: bool,
     /// List of the recordings to learn from, each relative to `path`; without one, all but the validation share.
     pub train_split: Option<PathBuf>,
     /// List of the recordings to test on; without one, the validation share.
@@ -33,7 +61,7 @@ pub struct DataConfig {
     pub val_fraction: f64,
     /// Glyphs drawn, where there is no folder.
     pub n_glyphs: usize,
-    /// Time bins of equal length over 300 ms.
+    /// Time bins of equal length, for N-MNIST over 300 ms.
     pub n_steps: usize,
     /// Samples in a batch.
     pub batch_size: usize,
@@ -45,6 +73,14 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             path: None,
+            kind: None,
+            sensor: None,
+            images: ImageConfig::default(),
+            cache: None,
+            max_shift: 0,
+            window_ms: None,
+            downsample: 1,
+            preload: true,
             train_split: None,
             test_split: None,
             val_fraction: 0.2,
@@ -54,6 +90,72 @@ impl Default for DataConfig {
             augment: true,
         }
     }
+}
+
+/// Which images, and how they become time steps.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageConfig {
+    /// How an image becomes time steps.
+    pub coding: ImageCoding,
+    /// Index of the first image to learn from.
+    pub first: usize,
+    /// Number of images to learn from; all from the first on without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n: Option<usize>,
+    /// Number of images to test on, the first ones of the test part; all without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_test: Option<usize>,
+    /// Seed of the simulated camera's noise and shake.
+    pub seed: u64,
+}
+
+/// How an image becomes time steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageCoding {
+    /// Its gray or color values in every step.
+    #[default]
+    Constant,
+    /// Spikes at random, at the rate of the values.
+    Rate,
+    /// Events of the simulated event camera, in the layout of N-MNIST.
+    Simulated,
+}
+
+/// Data sets by their names.
+mod kind_name {
+    use super::DataSetKind;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[allow(clippy::ref_option, reason = "what serde calls it with")]
+    pub(super) fn serialize<S: Serializer>(kind: &Option<DataSetKind>, to: S) -> Result<S::Ok, S::Error> {
+        match kind {
+            Some(kind) => to.serialize_str(kind.name()),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Option<DataSetKind>, D::Error> {
+        let name = String::deserialize(from)?;
+        let names = || DataSetKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
+        let unknown = || D::Error::custom(format!("no data set \"{name}\"; there are {}", names()));
+        DataSetKind::from_name(&name).map(Some).ok_or_else(unknown)
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_one(value: &u16) -> bool {
+    *value == 1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 /// The network.
@@ -116,6 +218,14 @@ impl Default for TrainConfig {
     }
 }
 
+impl DataConfig {
+    /// True for images that become time steps without events.
+    #[must_use]
+    pub fn is_coded_images(&self) -> bool {
+        self.kind.is_some_and(DataSetKind::is_images) && self.images.coding != ImageCoding::Simulated
+    }
+}
+
 /// A configuration file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -173,6 +283,15 @@ impl Config {
         require((1..=1000).contains(&data.n_steps), "data.n_steps", data.n_steps, "1 to 1000")?;
         require(data.batch_size > 0, "data.batch_size", data.batch_size, "at least 1")?;
         require(data.n_glyphs >= 20, "data.n_glyphs", data.n_glyphs, "at least 20")?;
+        require((1..=128).contains(&data.downsample), "data.downsample", data.downsample, "1 to 128")?;
+        let augments_events = !(data.augment && data.cache.is_some());
+        let of_cache =
+            "false with data.cache: cached frames can be shifted (data.max_shift), not turned or thinned";
+        require(augments_events, "data.augment", data.augment, of_cache)?;
+        let shifts_cached = data.max_shift == 0 || data.cache.is_some();
+        require(shifts_cached, "data.max_shift", data.max_shift, "0 without data.cache; see data.augment")?;
+        let augments_events = !(data.augment && data.is_coded_images());
+        require(augments_events, "data.augment", data.augment, "false for images, which have no events")?;
         require((0.0..=1.0).contains(&net.beta), "net.beta", net.beta, "0 to 1")?;
         require(net.weight_gain.is_finite(), "net.weight_gain", net.weight_gain, "finite")?;
         let rate = train.learning_rate > 0.0 && train.learning_rate.is_finite();
@@ -200,6 +319,26 @@ mod tests {
         assert_eq!(toml::from_str::<Config>(&text).unwrap(), Config::default());
         assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
         Config::default().check().unwrap();
+        assert!(!text.contains("kind") && !text.contains("downsample") && !text.contains("images"), "{text}");
+    }
+
+    #[test]
+    fn what_differs_from_the_default_survives_a_file() {
+        let images =
+            ImageConfig { coding: ImageCoding::Simulated, first: 1000, n: Some(5), n_test: None, seed: 3 };
+        let data = DataConfig {
+            kind: Some(DataSetKind::Mnist),
+            sensor: Some([34, 34]),
+            images,
+            cache: Some("c".into()),
+            max_shift: 2,
+            window_ms: Some(50),
+            downsample: 2,
+            preload: false,
+            ..DataConfig::default()
+        };
+        let config = Config { data, ..Config::default() };
+        assert_eq!(toml::from_str::<Config>(&toml::to_string(&config).unwrap()).unwrap(), config);
     }
 
     #[test]
@@ -210,6 +349,10 @@ mod tests {
             ("[train]\nepoch = 3", "unknown field `epoch`"),
             ("[data]\nn_steps = 0", "data.n_steps is 0, but must be 1 to 1000"),
             ("seed = -1", "run.toml"),
+            ("[data]\nkind = \"cats\"", "no data set \"cats\"; there are nmnist, "),
+            ("[data]\ncache = \"c\"", "data.augment is true, but must be false with data.cache"),
+            ("[data]\nmax_shift = 2", "data.max_shift is 2, but must be 0 without data.cache"),
+            ("[data]\nkind = \"mnist\"", "data.augment is true, but must be false for images"),
         ] {
             std::fs::write(&path, text).unwrap();
             let error = Config::read(&path).unwrap_err().to_string();

@@ -1,43 +1,213 @@
 //! From a configuration to batches: opening recordings, splitting them, feeding the training loop.
 
-use crate::config::DataConfig;
+use crate::config::{DataConfig, ImageCoding};
+use crate::progress;
+use sha2::{Digest, Sha256};
 use snn_autodiff::fit::{Batch, BatchIter, BatchSource};
 use snn_core::Tensor;
-use snn_data::batch::{BatchConfig, Batches, Order};
+use snn_data::batch::{BatchConfig, Batches, CachedFrames, Coding, EventFrames, ImageFrames, Order};
+use snn_data::cache::FrameCache;
+use snn_data::datasets::cifar::SIZE as CIFAR_SIZE;
 use snn_data::datasets::glyphs::{Glyphs, GlyphsConfig};
+use snn_data::datasets::idx_images::IdxImages;
+use snn_data::datasets::images::Images;
+use snn_data::datasets::kind::{self, DataSetKind, Share};
 use snn_data::datasets::nmnist::{NMnist, Selection};
+use snn_data::datasets::simulated::SimulatedImages;
+use snn_data::datasets::{dvs_gesture, ncaltech101, ncars, shd};
 use snn_data::format::nmnist_bin::NMNIST_SENSOR;
-use snn_data::split::{TrainVal, hold_out, stratified_folds, train_val};
-use snn_data::transform::{Augment, ToFrames};
-use snn_data::{DataError, Dataset, Preloaded};
+use snn_data::simulator::SimulatorConfig;
+use snn_data::split::{TrainVal, hold_out, read_split_file, stratified_folds, train_val};
+use snn_data::transform::{Augment, Chain, Resize, TimeOrigin, TimeWindow, ToFrames, Transform};
+use snn_data::{DataError, Dataset, Part, Preloaded, SensorSize, Subset, Transformed};
+use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// How training recordings are varied: with few of them a network learns them by heart long before it generalizes.
 const AUGMENT: Augment =
     Augment { max_shift: 3, max_rotation_deg: 15.0, max_scaling: 0.15, max_shear: 0.1, max_drop: 0.3 };
+/// Rows and columns of the images of MNIST and Fashion-MNIST.
+const MNIST_SIZE: usize = 28;
+/// Time that SHD and SSC are binned over, as in the authors' own loader.
+const SHD_WINDOW_US: u32 = 1_400_000;
 
-/// Recordings in memory, divided.
+/// Samples, divided.
 #[derive(Debug)]
 pub struct Splits {
     /// To learn from.
-    pub train: Preloaded,
+    pub train: Samples,
     /// Not learned from.
-    pub test: Preloaded,
+    pub test: Samples,
 }
 
-/// Opens what the configuration names, and divides it.
+/// What frames are made of.
+pub enum Samples {
+    /// Recordings.
+    Events(Box<dyn Dataset>),
+    /// Some of the images of a set.
+    Images(Box<dyn Images>, Range<usize>),
+}
+
+impl Samples {
+    /// Number of samples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Events(data) => data.len(),
+            Self::Images(_, range) => range.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub fn n_classes(&self) -> usize {
+        match self {
+            Self::Events(data) => data.n_classes(),
+            Self::Images(images, _) => images.n_classes(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Samples {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Samples").field("n", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// Finds out what lies in the folder, where the configuration does not say, and its sensor where only reading tells.
+///
+/// # Errors
+/// [`DataError`] from reading the recordings of a plain folder, which has no sensor of its own.
+pub fn look(config: &mut DataConfig) -> Result<(), DataError> {
+    let Some(path) = config.path.clone() else { return Ok(()) };
+    let kind = config.kind.or_else(|| DataSetKind::detect(&path));
+    config.kind = kind.filter(|&kind| kind != DataSetKind::NMnist);
+    if config.kind == Some(DataSetKind::Events) && config.sensor.is_none() {
+        if let kind::Samples::Events(data) = DataSetKind::Events.open(&path, Share::Whole)?.samples {
+            config.sensor = Some([data.sensor().width, data.sensor().height]);
+        }
+    }
+    Ok(())
+}
+
+/// The same settings for another folder, of whatever lies there.
+///
+/// # Errors
+/// As [`look`].
+pub fn elsewhere(config: &DataConfig, path: &Path) -> Result<DataConfig, DataError> {
+    let mut other = DataConfig { path: Some(path.to_owned()), kind: None, sensor: None, ..config.clone() };
+    look(&mut other)?;
+    Ok(other)
+}
+
+/// Opens what the configuration names, and divides it: by lists where there are any, else by the data set's own division
+/// into training and test (N-MNIST excepted, whose test part is not touched), else by the validation share.
 ///
 /// # Errors
 /// [`DataError`], naming the folder, list or file.
 pub fn open(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
-    let Some(path) = &config.path else {
-        return divide(&glyphs(config)?, config.val_fraction, seed);
-    };
-    let listed = |list: &Path| Preloaded::load(&NMnist::open(path, &Selection::SplitFile(list.to_owned()))?);
+    match (&config.path, config.kind) {
+        (None, _) => divide(glyphs(config)?, config, seed),
+        (Some(path), Some(kind)) if kind.is_images() => open_images(config, kind, path),
+        (Some(path), kind) => open_recordings(config, kind.unwrap_or(DataSetKind::NMnist), path, seed),
+    }
+}
+
+fn open_recordings(
+    config: &DataConfig,
+    kind: DataSetKind,
+    path: &Path,
+    seed: u64,
+) -> Result<Splits, DataError> {
+    let part = |part| Ok(Samples::Events(loaded(recordings(kind, path, Share::Part(part))?, config)?));
     match (&config.train_split, &config.test_split) {
-        (Some(train), Some(test)) => Ok(Splits { train: listed(train)?, test: listed(test)? }),
-        (Some(only), None) | (None, Some(only)) => divide(&listed(only)?, config.val_fraction, seed),
-        (None, None) => divide(&NMnist::open(path, &Selection::Whole)?, config.val_fraction, seed),
+        (Some(train), Some(test)) => {
+            Ok(Splits { train: listed(config, train)?, test: listed(config, test)? })
+        }
+        (Some(only), None) | (None, Some(only)) => divide(subset(kind, path, only)?, config, seed),
+        (None, None) if kind.has_parts() && kind != DataSetKind::NMnist => {
+            Ok(Splits { train: part(Part::Train)?, test: part(Part::Test)? })
+        }
+        (None, None) => divide(recordings(kind, path, Share::Whole)?, config, seed),
+    }
+}
+
+/// The samples that a list names, relative to the folder of the configuration.
+///
+/// # Errors
+/// [`DataError`], naming the list and the line.
+pub fn listed(config: &DataConfig, list: &Path) -> Result<Samples, DataError> {
+    let path = config.path.as_deref().unwrap_or(Path::new("."));
+    let kind = config.kind.unwrap_or(DataSetKind::NMnist);
+    Ok(Samples::Events(loaded(subset(kind, path, list)?, config)?))
+}
+
+fn subset(kind: DataSetKind, path: &Path, list: &Path) -> Result<Box<dyn Dataset>, DataError> {
+    if kind == DataSetKind::NMnist {
+        return Ok(Box::new(NMnist::open(path, &Selection::SplitFile(list.to_owned()))?));
+    }
+    let all = recordings(kind, path, Share::Whole)?;
+    let by_name: HashMap<&str, usize> = (0..all.len()).map(|i| (all.sample_name(i), i)).collect();
+    let entries = read_split_file(list)?;
+    let indices: Result<Vec<usize>, DataError> = entries
+        .iter()
+        .map(|entry| by_name.get(&*entry.name).copied().ok_or_else(|| entry.missing(list)))
+        .collect();
+    let indices = indices?;
+    Ok(Box::new(Subset::new(all, indices)?))
+}
+
+/// Recordings of a data set; images are none.
+fn recordings(kind: DataSetKind, path: &Path, share: Share) -> Result<Box<dyn Dataset>, DataError> {
+    match kind.open(path, share)?.samples {
+        kind::Samples::Events(data) => Ok(data),
+        kind::Samples::Images(_) => Err(DataError::NoRecordings {
+            path: path.to_owned(),
+            expected: "recordings, only images; lists are for recordings",
+        }),
+    }
+}
+
+fn open_images(config: &DataConfig, kind: DataSetKind, path: &Path) -> Result<Splits, DataError> {
+    let side = |part, first: usize, n: Option<usize>, seed| {
+        if config.images.coding == ImageCoding::Simulated {
+            let images = IdxImages::open(path, part)?;
+            let range = range(images.len(), first, n)?;
+            let seen = SimulatedImages::new(images, &SimulatorConfig::default(), seed)?;
+            return Ok(Samples::Events(loaded(Box::new(Subset::new(seen, range.collect())?), config)?));
+        }
+        let images = match kind.open(path, Share::Part(part))?.samples {
+            kind::Samples::Images(mut images) => images.pop(),
+            kind::Samples::Events(_) => None,
+        };
+        let expected = "images";
+        let images = images.ok_or_else(|| DataError::NoRecordings { path: path.to_owned(), expected })?;
+        let range = range(images.len(), first, n)?;
+        Ok::<_, DataError>(Samples::Images(images, range))
+    };
+    let settings = &config.images;
+    // The parts differ in their seeds, so that no noise of one is in the other.
+    Ok(Splits {
+        train: side(Part::Train, settings.first, settings.n, settings.seed)?,
+        test: side(Part::Test, 0, settings.n_test, settings.seed.wrapping_add(1))?,
+    })
+}
+
+/// `n` images from the first on, or all.
+fn range(len: usize, first: usize, n: Option<usize>) -> Result<Range<usize>, DataError> {
+    let end = n.map_or(len, |n| first.saturating_add(n));
+    if first < end && end <= len {
+        Ok(first..end)
+    } else {
+        Err(DataError::BadIndex { index: end.max(first), len })
     }
 }
 
@@ -47,7 +217,10 @@ pub fn open(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
 /// [`DataError`], naming the folder or file.
 pub fn open_all(config: &DataConfig) -> Result<Preloaded, DataError> {
     match &config.path {
-        Some(path) => Preloaded::load(&NMnist::open(path, &Selection::Whole)?),
+        Some(path) => {
+            let kind = config.kind.unwrap_or(DataSetKind::NMnist);
+            Preloaded::load(&recordings(kind, path, Share::Whole)?)
+        }
         None => Preloaded::load(&glyphs(config)?),
     }
 }
@@ -57,22 +230,84 @@ pub fn open_all(config: &DataConfig) -> Result<Preloaded, DataError> {
 /// # Errors
 /// [`DataError`] for fewer than two folds, no such fold, or a class with fewer recordings than folds.
 pub fn fold(all: &Preloaded, k: usize, held_out: usize, seed: u64) -> Result<Splits, DataError> {
-    load(all, &hold_out(&stratified_folds(&all.labels(), k, seed)?, held_out)?)
+    let TrainVal { train, val } = hold_out(&stratified_folds(&all.labels(), k, seed)?, held_out)?;
+    let side = |indices: &[usize]| {
+        Ok::<_, DataError>(Samples::Events(Box::new(Preloaded::load_subset(all, indices)?)))
+    };
+    Ok(Splits { train: side(&train)?, test: side(&val)? })
 }
 
-fn glyphs(config: &DataConfig) -> Result<Glyphs, DataError> {
-    Glyphs::new(GlyphsConfig { n_samples: config.n_glyphs, ..GlyphsConfig::default() })
+fn glyphs(config: &DataConfig) -> Result<Box<dyn Dataset>, DataError> {
+    Ok(Box::new(Glyphs::new(GlyphsConfig { n_samples: config.n_glyphs, ..GlyphsConfig::default() })?))
 }
 
-fn divide(dataset: &dyn Dataset, val_fraction: f64, seed: u64) -> Result<Splits, DataError> {
-    load(dataset, &train_val(&dataset.labels(), val_fraction, seed)?)
+/// Divides by the validation share.
+fn divide(data: Box<dyn Dataset>, config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
+    let TrainVal { train, val } = train_val(&data.labels(), config.val_fraction, seed)?;
+    let data: Arc<dyn Dataset> = data.into();
+    let side = |indices| {
+        let some = Subset::new(Arc::clone(&data), indices)?;
+        Ok::<_, DataError>(Samples::Events(loaded(Box::new(some), config)?))
+    };
+    Ok(Splits { train: side(train)?, test: side(val)? })
 }
 
-fn load(dataset: &dyn Dataset, split: &TrainVal) -> Result<Splits, DataError> {
-    Ok(Splits {
-        train: Preloaded::load_subset(dataset, &split.train)?,
-        test: Preloaded::load_subset(dataset, &split.val)?,
-    })
+/// Recordings in memory, or read whenever they are needed, as the configuration says.
+fn loaded(data: Box<dyn Dataset>, config: &DataConfig) -> Result<Box<dyn Dataset>, DataError> {
+    let is_needed_once = config.cache.is_some();
+    if config.preload && !is_needed_once { Ok(Box::new(Preloaded::load(&data)?)) } else { Ok(data) }
+}
+
+/// How recordings of a data set become frames: N-MNIST, simulated or not, as Lui and Neftci do, over 300 ms; SHD and SSC over
+/// the first 1.4 s; others from their first to their last event. `window_ms` overrides the time.
+#[must_use]
+pub fn to_frames(config: &DataConfig) -> ToFrames {
+    let n = config.n_steps;
+    let frames = match config.kind {
+        None | Some(DataSetKind::NMnist | DataSetKind::Mnist) => ToFrames::lui_neftci(n),
+        Some(DataSetKind::Shd | DataSetKind::Ssc) => {
+            ToFrames { window: TimeWindow::Fixed { us: SHD_WINDOW_US }, ..ToFrames::time_bins(n) }
+        }
+        Some(_) => {
+            let (origin, window) = (TimeOrigin::FirstEvent, TimeWindow::Recording);
+            ToFrames { origin, window, ..ToFrames::time_bins(n) }
+        }
+    };
+    // A crop for one size of sensor does not fit another.
+    let frames = if config.downsample > 1 { ToFrames { crop: None, ..frames } } else { frames };
+    let window = config.window_ms.map(|ms| TimeWindow::Fixed { us: ms.saturating_mul(1_000) });
+    ToFrames { window: window.unwrap_or(frames.window), ..frames }
+}
+
+/// Length of a time step in ms, for `samples` of which the first is taken where each has its own; 1 for images.
+#[must_use]
+pub fn step_ms(config: &DataConfig, samples: &Samples) -> f64 {
+    let Samples::Events(data) = samples else { return 1.0 };
+    let us = match to_frames(config).window {
+        TimeWindow::Fixed { us } => us,
+        TimeWindow::Recording => data.events(0).map_or(0, |events| events.duration_us()),
+    };
+    f64::from(us) / 1e3 / config.n_steps as f64
+}
+
+fn sensor(config: &DataConfig) -> SensorSize {
+    match (config.sensor, config.kind) {
+        (Some([width, height]), _) => SensorSize::new(width, height),
+        (_, Some(DataSetKind::NCaltech101)) => ncaltech101::SENSOR,
+        (_, Some(DataSetKind::NCars)) => ncars::SENSOR,
+        (_, Some(DataSetKind::Cifar10Dvs | DataSetKind::DvsGesture | DataSetKind::DvsGestureTonic)) => {
+            dvs_gesture::SENSOR
+        }
+        (_, Some(DataSetKind::Shd | DataSetKind::Ssc)) => shd::SENSOR,
+        _ => NMNIST_SENSOR,
+    }
+}
+
+/// What is done to events before anything else.
+fn downsampling(config: &DataConfig, from: SensorSize) -> Chain {
+    let side = |n: u16| n.div_ceil(config.downsample);
+    let to = SensorSize::new(side(from.width), side(from.height));
+    if config.downsample > 1 { Chain::new().then(Resize { to }) } else { Chain::new() }
 }
 
 /// Shape `[T, C, H, W]` of the frames of one sample; opens none.
@@ -80,10 +315,17 @@ fn load(dataset: &dyn Dataset, split: &TrainVal) -> Result<Splits, DataError> {
 /// # Errors
 /// [`DataError::BadSetting`] for a number of steps out of range.
 pub fn sample_shape(config: &DataConfig) -> Result<[usize; 4], DataError> {
-    Ok(batch_config(config).frames.framer(NMNIST_SENSOR)?.shape())
+    if config.is_coded_images() {
+        let is_gray = config.kind == Some(DataSetKind::Mnist);
+        let (channels, size) = if is_gray { (1, MNIST_SIZE) } else { (3, CIFAR_SIZE) };
+        return Ok([config.n_steps, channels, size, size]);
+    }
+    let sensor = sensor(config);
+    let sensor = downsampling(config, sensor).sensor(sensor);
+    Ok(to_frames(config).framer(sensor)?.shape())
 }
 
-/// Frames of a data set as the training loop takes them.
+/// Frames of samples as the training loop takes them.
 pub struct Frames<'a> {
     batches: Batches<'a>,
 }
@@ -98,31 +340,58 @@ impl<'a> Frames<'a> {
     /// All samples, shuffled and augmented anew in each epoch.
     ///
     /// # Errors
-    /// What [`Batches::new`] refuses.
-    pub fn for_training(data: &'a dyn Dataset, config: &DataConfig, seed: u64) -> Result<Self, DataError> {
-        let augment = config.augment.then_some(AUGMENT);
-        Self::new(data, BatchConfig { augment, order: Order::Shuffled, seed, ..batch_config(config) })
+    /// [`DataError`] from making or opening a cache, and for settings out of range.
+    pub fn for_training(samples: &'a Samples, config: &DataConfig, seed: u64) -> Result<Self, DataError> {
+        let order = BatchConfig { batch_size: config.batch_size, order: Order::Shuffled, seed };
+        Self::new(samples, config, order, config.augment.then_some(AUGMENT), config.max_shift)
     }
 
     /// All samples in order, as they are.
     ///
     /// # Errors
-    /// What [`Batches::new`] refuses.
-    pub fn in_order(data: &'a dyn Dataset, config: &DataConfig) -> Result<Self, DataError> {
-        Self::new(data, batch_config(config))
+    /// As [`Frames::for_training`].
+    pub fn in_order(samples: &'a Samples, config: &DataConfig) -> Result<Self, DataError> {
+        let order = BatchConfig { batch_size: config.batch_size, ..BatchConfig::default() };
+        Self::new(samples, config, order, None, 0)
     }
 
     /// All samples as they are, in an order drawn once, so that the first batches hold all classes: for calibration and
     /// curvature.
     ///
     /// # Errors
-    /// What [`Batches::new`] refuses.
-    pub fn mixed(data: &'a dyn Dataset, config: &DataConfig, seed: u64) -> Result<Self, DataError> {
-        Self::new(data, BatchConfig { order: Order::Shuffled, seed, ..batch_config(config) })
+    /// As [`Frames::for_training`].
+    pub fn mixed(samples: &'a Samples, config: &DataConfig, seed: u64) -> Result<Self, DataError> {
+        let order = BatchConfig { batch_size: config.batch_size, order: Order::Shuffled, seed };
+        Self::new(samples, config, order, None, 0)
     }
 
-    fn new(data: &'a dyn Dataset, batch: BatchConfig) -> Result<Self, DataError> {
-        Ok(Self { batches: Batches::new(data, (0..data.len()).collect(), batch)? })
+    fn new(
+        samples: &'a Samples,
+        config: &DataConfig,
+        order: BatchConfig,
+        augment: Option<Augment>,
+        max_shift: u16,
+    ) -> Result<Self, DataError> {
+        let all = (0..samples.len()).collect();
+        let batches = match (samples, &config.cache) {
+            (Samples::Images(images, range), _) => {
+                let coding = match config.images.coding {
+                    ImageCoding::Rate => Coding::Rate,
+                    ImageCoding::Constant | ImageCoding::Simulated => Coding::Constant,
+                };
+                Batches::new(ImageFrames::new(&**images, range.clone(), config.n_steps, coding)?, all, order)
+            }
+            (Samples::Events(data), Some(folder)) => {
+                let cached = CachedFrames::new(cache(&**data, config, folder)?, data.labels())?;
+                Batches::new(cached.shifted(max_shift), all, order)
+            }
+            (Samples::Events(data), None) => {
+                let chain = downsampling(config, data.sensor());
+                let chain = augment.into_iter().fold(chain, Chain::then);
+                Batches::new(EventFrames::new(&**data, chain, &to_frames(config))?, all, order)
+            }
+        };
+        Ok(Self { batches: batches? })
     }
 
     /// Number of batches in an epoch.
@@ -138,12 +407,36 @@ impl<'a> Frames<'a> {
     }
 }
 
-fn batch_config(config: &DataConfig) -> BatchConfig {
-    BatchConfig {
-        batch_size: config.batch_size,
-        frames: ToFrames::lui_neftci(config.n_steps),
-        ..BatchConfig::default()
+/// Opens the cache of `data` in `folder`, after making it if it is missing.
+fn cache(data: &dyn Dataset, config: &DataConfig, folder: &Path) -> Result<FrameCache, DataError> {
+    let data = before_frames(data, config)?;
+    let bar = progress::bar("cache", data.len());
+    let observe = |n: usize| bar.inc(n as u64);
+    let made = FrameCache::open_or_make(folder, &cache_name(&data), &data, &to_frames(config), &observe);
+    bar.finish_and_clear();
+    made
+}
+
+/// The recordings that frames are cached of.
+///
+/// # Errors
+/// [`DataError::BadSetting`].
+pub fn before_frames<'a>(
+    data: &'a dyn Dataset,
+    config: &DataConfig,
+) -> Result<Transformed<&'a dyn Dataset>, DataError> {
+    Transformed::new(data, downsampling(config, data.sensor()))
+}
+
+/// Names a cache by the names of its samples, so that those of different divisions lie side by side.
+#[must_use]
+pub fn cache_name(data: &dyn Dataset) -> String {
+    let mut hash = Sha256::new();
+    for i in 0..data.len() {
+        hash.update(data.sample_name(i));
+        hash.update([0]);
     }
+    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl BatchSource for Frames<'_> {

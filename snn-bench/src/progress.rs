@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use snn_autodiff::{BatchIter, BatchSource};
 
 const TEMPLATE: &str = "{prefix} {wide_bar:.dim} {pos}/{len} · {elapsed} · ETA {eta} {msg}";
+const BYTES: &str = "{prefix} {wide_bar:.dim} {bytes}/{total_bytes} · {bytes_per_sec} · ETA {eta}";
 
 /// A bar of `n` steps with its time left; hidden when standard error is not a terminal.
 #[must_use]
@@ -15,6 +16,22 @@ pub fn bar(what: &str, n: usize) -> ProgressBar {
     }
     bar.set_prefix(what.to_owned());
     bar
+}
+
+/// A bar of bytes, of a number that is set later; hidden when standard error is not a terminal.
+#[must_use]
+pub fn byte_bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template(BYTES) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// A line on standard error, where that is a terminal.
+pub fn note(text: &str) {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.println(text);
 }
 
 /// Batches of another source that move a bar, and end with [`Interrupted`] once the user asks for it.

@@ -170,6 +170,159 @@ fn people_read_tables() {
 }
 
 #[test]
+fn data_sets_are_listed_and_fetched_by_hand_where_they_must_be() {
+    let list = json(&["data", "fetch", "--list"]);
+    let names: Vec<&str> =
+        list["data_sets"].as_array().unwrap().iter().map(|set| set["name"].as_str().unwrap()).collect();
+    assert!(["nmnist", "shd", "dvs-gesture"].iter().all(|name| names.contains(name)), "{names:?}");
+    let by_hand = program().args(["--json", "data", "fetch", "dvs-gesture"]).output().unwrap();
+    assert_eq!(by_hand.status.code(), Some(1), "the data is not there");
+    let by_hand: Value = serde_json::from_slice(&by_hand.stdout).unwrap();
+    assert!(by_hand["steps"].as_array().unwrap().len() > 2);
+    assert_eq!(by_hand["data_set"]["license"], "CC BY 4.0");
+    refused(&["data", "fetch", "cats"], &["no data set \"cats\"", "nmnist"]);
+}
+
+#[test]
+fn training_from_a_cache_is_training_from_recordings() {
+    let data = fixture().join("data");
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let cache = format!("data.cache={}", at("cache").display());
+    let train = |run: &Path, more: &[&str]| {
+        let mut args = train_args(&data, run);
+        args.extend(["--set", "data.augment=false"].iter().chain(more).map(|arg| (*arg).to_owned()));
+        json(&strings(&args))
+    };
+    let plain = train(&at("plain"), &[]);
+    let cached = train(&at("cached"), &["--set", &cache]);
+    assert_eq!((&cached["train_loss"], &cached["accuracy"]), (&plain["train_loss"], &plain["accuracy"]));
+    let model = |run: &str| fs::read(at(run).join("model.npz")).unwrap();
+    assert_eq!(model("plain"), model("cached"), "the same bytes");
+    let shifted = train(&at("shifted"), &["--set", &cache, "--set", "data.max_shift=2"]);
+    assert_ne!(shifted["train_loss"], plain["train_loss"]);
+    let listed = json(&["data", "cache", "list", text(&at("cache"))]);
+    let caches = listed["caches"].as_array().unwrap();
+    assert_eq!(caches.iter().map(|cache| cache["n_samples"].as_u64().unwrap()).sum::<u64>(), 50);
+    let cleared = json(&["data", "cache", "clear", text(&at("cache"))]);
+    assert_eq!(cleared["n_caches"], 2);
+    let mut args = train_args(&data, &at("refused"));
+    args.extend(["--set".to_owned(), cache]);
+    refused(&strings(&args), &["data.augment is true, but must be false with data.cache"]);
+}
+
+#[test]
+fn caches_are_announced_made_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, cache) = (folder.path().join("data"), folder.path().join("cache"));
+    json(&["data", "make", "-o", text(&data), "--n-train", "30", "--n-test", "10"]);
+    let with = |verb: &[&str]| {
+        let common = ["--data", text(&data), "--cache", text(&cache), "--set", "data.n_steps=4"];
+        let args: Vec<String> =
+            ["data", "cache"].iter().chain(verb).chain(&common).map(|arg| (*arg).to_owned()).collect();
+        program().arg("--json").args(args).output().unwrap()
+    };
+    let read = |output: &std::process::Output| serde_json::from_slice::<Value>(&output.stdout).unwrap();
+    let planned = read(&with(&["build", "--dry-run"]));
+    assert!(!cache.exists());
+    let made = read(&with(&["build"]));
+    for (plan, cache) in planned["caches"].as_array().unwrap().iter().zip(made["caches"].as_array().unwrap())
+    {
+        assert_eq!((&plan["state"], &cache["state"]), (&"not made".into(), &"made".into()));
+        let n_bytes = fs::metadata(cache["path"].as_str().unwrap()).unwrap().len();
+        assert_eq!(plan["n_bytes"], n_bytes);
+    }
+    assert_eq!(with(&["check"]).status.code(), Some(0));
+    let recording = fs::read_dir(data.join("Train/3")).unwrap().next().unwrap().unwrap().path();
+    fs::write(recording, [5, 5, 0x80, 0, 9]).unwrap();
+    let stale = with(&["check"]);
+    assert_eq!(stale.status.code(), Some(1));
+    assert!(read(&stale).to_string().contains("was made from other recordings"));
+}
+
+/// A file of `n` images of 28x28 and one of their labels, in the format of MNIST.
+fn write_mnist(folder: &Path, part: &str, n: u32) {
+    fs::create_dir_all(folder).unwrap();
+    let head = |magic: u32, sizes: &[u32]| -> Vec<u8> {
+        [magic].iter().chain(sizes).flat_map(|number| number.to_be_bytes()).collect()
+    };
+    let pixel = |i: u32, k: u32| if k / 28 / 3 == i % 10 { 200 } else { 0 };
+    let mut images = head(0x803, &[n, 28, 28]);
+    images.extend((0..n).flat_map(|i| (0..28 * 28).map(move |k| pixel(i, k))));
+    fs::write(folder.join(format!("{part}-images-idx3-ubyte")), images).unwrap();
+    let mut labels = head(0x801, &[n]);
+    labels.extend((0..n).map(|i| u8::try_from(i % 10).unwrap()));
+    fs::write(folder.join(format!("{part}-labels-idx1-ubyte")), labels).unwrap();
+}
+
+#[test]
+fn images_are_trained_on_in_each_coding() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("images");
+    write_mnist(&data, "train", 60);
+    write_mnist(&data, "t10k", 20);
+    assert_eq!(json(&["data", "stats", "--data", text(&data)])["n_samples"], 80);
+    for (coding, layers) in [("constant", "LIF-10"), ("rate", "LIF-10"), ("simulated", "LIF-10")] {
+        let run = folder.path().join(coding);
+        let layers = format!("net.layers=4C5s2-{layers}");
+        let coding = format!("data.images.coding={coding}");
+        let sets = [&layers, &coding, "data.images.first=20", "data.images.n=30", "data.n_steps=4"];
+        let more = ["data.augment=false", "train.epochs=1"];
+        let mut args = vec!["train", "-o", text(&run), "--data", text(&data)];
+        sets.iter().chain(&more).for_each(|set| args.extend(["--set", *set]));
+        let trained = json(&args);
+        assert_eq!((&trained["n_train"], &trained["n"]), (&30.into(), &20.into()), "{coding}");
+        assert_eq!(json(&["eval", text(&run)])["accuracy"], trained["accuracy"], "{coding}");
+    }
+    // A network that learned simulated events is tested on recordings.
+    let run = folder.path().join("simulated");
+    let recordings = fixture().join("data");
+    let list = recordings.join("splits/test.txt");
+    assert_eq!(json(&["eval", text(&run), "--data", text(&recordings), "--split", text(&list)])["n"], 20);
+    let never = folder.path().join("no");
+    let beyond = ["data.images.first=60", "data.augment=false"].map(|set| ["--set", set]).concat();
+    let args = [&["train", "-o", text(&never), "--data", text(&data)], &beyond[..]].concat();
+    refused(&args, &["sample index 60 is out of range"]);
+}
+
+#[test]
+fn any_folder_of_event_files_is_trained_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("events"), folder.path().join("run"));
+    let made = fixture().join("data/Train");
+    for (class, name) in [("3", "cat"), ("5", "dog")] {
+        fs::create_dir_all(data.join(name)).unwrap();
+        for (k, file) in fs::read_dir(made.join(class)).unwrap().enumerate() {
+            let from = file.unwrap().path();
+            json(&[
+                "data",
+                "convert",
+                text(&from),
+                text(&data.join(name).join(format!("{k}.dat"))),
+                "--sensor",
+                "34x34",
+            ]);
+        }
+    }
+    let mut args = vec!["train", "-o", text(&run), "--data", text(&data)];
+    let sets = [
+        "net.layers=4C5s2-LIF-2",
+        "data.n_steps=4",
+        "train.epochs=1",
+        "data.downsample=2",
+        "data.val_fraction=0.34",
+    ];
+    sets.iter().for_each(|set| args.extend(["--set", *set]));
+    let trained = json(&args);
+    assert_eq!(json(&["eval", text(&run)])["accuracy"], trained["accuracy"]);
+    let config = fs::read_to_string(run.join("config.toml")).unwrap();
+    assert!(config.contains("kind = \"events\"") && config.contains("sensor = ["), "{config}");
+    args[2] = "elsewhere";
+    args[6] = "net.layers=4C5s2-LIF-1";
+    refused(&args, &["1 outputs, the data set has 2 classes"]);
+}
+
+#[test]
 fn data_are_described_and_damaged_files_found() {
     let folder = temporary();
     let data = folder.path().join("data");

@@ -6,7 +6,8 @@
 use snn_data::datasets::glyphs::{Glyphs, GlyphsConfig};
 use snn_data::datasets::nmnist::{NMnist, Selection};
 use snn_data::stats::stats;
-use snn_data::{BatchConfig, Batches, DataError, Dataset, Order, Preloaded, ToFrames, split};
+use snn_data::transform::Chain;
+use snn_data::{BatchConfig, Batches, DataError, Dataset, EventFrames, Order, Preloaded, ToFrames, split};
 
 fn open() -> Result<Box<dyn Dataset>, DataError> {
     Ok(match std::env::args().nth(1) {
@@ -25,8 +26,9 @@ fn main() -> Result<(), DataError> {
     }
 
     let split = split::train_val(&data.labels(), 0.2, 7)?;
-    let config = BatchConfig { batch_size: 32, order: Order::Shuffled, seed: 7, ..BatchConfig::default() };
-    let batches = Batches::new(&data, split.train, config)?;
+    let frames = EventFrames::new(&data, Chain::new(), &ToFrames::default())?;
+    let config = BatchConfig { batch_size: 32, order: Order::Shuffled, seed: 7 };
+    let batches = Batches::new(frames, split.train, config)?;
     println!("{} training samples in {} batches", batches.n_samples(), batches.n_batches());
     for batch in batches.epoch(0).take(1) {
         let batch = batch?;

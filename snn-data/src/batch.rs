@@ -1,4 +1,15 @@
-//! Batches of frames `[T, B, 2, H, W]`.
+//! Batches of frames `[T, B, C, H, W]`, from whatever has frames: see [`FrameSource`].
+//!
+//! | source | frames of |
+//! |---|---|
+//! | [`EventFrames`] | recordings, decoded and transformed anew in each epoch |
+//! | `CachedFrames` (feature `cache`) | a frame cache; of the augmentations only shifts by whole pixels are possible |
+//! | [`ImageFrames`] | images, shown in every step or coded as rates of spikes |
+
+#[cfg(feature = "cache")]
+mod cached;
+mod events;
+mod images;
 
 use std::fmt;
 
@@ -6,10 +17,51 @@ use ndarray::Array5;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use crate::dataset::{Dataset, check_index};
+use crate::dataset::check_index;
 use crate::error::DataError;
 use crate::rng::{Purpose, stream};
-use crate::transform::{Augment, Framer, SampleKey, ToFrames};
+use crate::transform::SampleKey;
+
+#[cfg(feature = "cache")]
+pub use cached::CachedFrames;
+pub use events::EventFrames;
+pub use images::{Coding, ImageFrames};
+
+/// Something that has labeled frames, all of one shape.
+///
+/// Frames are bytes with a common [`FrameSource::scale`]. What is random is drawn from the key: the same key gives the
+/// same frames, on any thread.
+pub trait FrameSource: Send + Sync {
+    /// Number of samples.
+    fn len(&self) -> usize;
+
+    /// Whether there are no samples.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Class of sample `i`.
+    fn label(&self, i: usize) -> usize;
+
+    /// Shape `[T, C, H, W]` of the frames of a sample.
+    fn shape(&self) -> [usize; 4];
+
+    /// Value of a byte of 1.
+    fn scale(&self) -> f32 {
+        1.0
+    }
+
+    /// Writes the frames of sample `key.sample` into `frames`, row-major in the order of [`FrameSource::shape`].
+    ///
+    /// # Errors
+    ///
+    /// What reading the sample reports, or [`DataError::BadIndex`].
+    ///
+    /// # Panics
+    ///
+    /// Unless `frames` has the values of one sample.
+    fn fill(&self, key: SampleKey, frames: &mut [u8]) -> Result<(), DataError>;
+}
 
 /// The order of samples in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,79 +73,74 @@ pub enum Order {
 }
 
 /// Settings of [`Batches`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchConfig {
     /// Samples in a batch; the last batch of an epoch may be shorter. Default: 64.
     pub batch_size: usize,
-    /// How events become frames.
-    pub frames: ToFrames,
-    /// How events are varied, if at all. Default: not.
-    pub augment: Option<Augment>,
     /// Default: as given.
     pub order: Order,
-    /// Seed of shuffling and augmentation. Default: 0.
+    /// Seed of shuffling and of what the source draws. Default: 0.
     pub seed: u64,
 }
 
 impl Default for BatchConfig {
     fn default() -> Self {
-        Self { batch_size: 64, frames: ToFrames::default(), augment: None, order: Order::AsGiven, seed: 0 }
+        Self { batch_size: 64, order: Order::AsGiven, seed: 0 }
     }
 }
 
 /// Some samples as frames.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Frames `[T, B, 2, H, W]`: channel 0 is OFF, channel 1 is ON.
+    /// Frames `[T, B, C, H, W]`; of events, channel 0 is OFF and channel 1 is ON.
     pub frames: Array5<f32>,
     /// Classes `[B]`.
     pub labels: Vec<usize>,
-    /// Indices in the data set `[B]`.
+    /// Indices in the source `[B]`.
     pub indices: Vec<usize>,
 }
 
-/// Samples of a data set, batch by batch.
+/// Samples of a source, batch by batch.
 ///
-/// Recordings are decoded in parallel within a batch; the result depends on data, settings and epoch only, not on the
-/// number of threads. Wrap the data set in [`Preloaded`](crate::Preloaded) where it fits into memory.
+/// Samples are made in parallel within a batch; the result depends on data, settings and epoch only, not on the
+/// number of threads. Wrap a data set in [`Preloaded`](crate::Preloaded) where it fits into memory.
 ///
 /// # Examples
 ///
 /// ```
-/// use snn_data::batch::{BatchConfig, Batches, Order};
+/// use snn_data::ToFrames;
+/// use snn_data::batch::{BatchConfig, Batches, EventFrames, Order};
 /// use snn_data::datasets::glyphs::{Glyphs, GlyphsConfig};
+/// use snn_data::transform::Chain;
 ///
 /// let glyphs = Glyphs::new(GlyphsConfig { n_samples: 10, ..GlyphsConfig::default() })?;
+/// let frames = EventFrames::new(&glyphs, Chain::new(), &ToFrames::default())?;
 /// let config = BatchConfig { batch_size: 4, order: Order::Shuffled, ..BatchConfig::default() };
-/// let batches = Batches::new(&glyphs, (0..10).collect(), config)?;
+/// let batches = Batches::new(frames, (0..10).collect(), config)?;
 /// let sizes: Result<Vec<_>, _> = batches.epoch(0).map(|batch| batch.map(|b| b.labels.len())).collect();
 /// assert_eq!(sizes?, [4, 4, 2]);
 /// # Ok::<(), snn_data::DataError>(())
 /// ```
 pub struct Batches<'a> {
-    dataset: &'a dyn Dataset,
+    source: Box<dyn FrameSource + 'a>,
     indices: Vec<usize>,
     config: BatchConfig,
-    framer: Framer,
 }
 
 impl<'a> Batches<'a> {
-    /// Batches of the samples `indices` of `dataset`.
+    /// Batches of the samples `indices` of `source`.
     ///
     /// # Errors
     ///
-    /// [`DataError::BadSetting`] for an empty batch, and as [`ToFrames::framer`] and [`Augment::check`];
-    /// [`DataError::BadIndex`].
+    /// [`DataError::BadSetting`] for an empty batch; [`DataError::BadIndex`].
     pub fn new(
-        dataset: &'a dyn Dataset,
+        source: impl FrameSource + 'a,
         indices: Vec<usize>,
         config: BatchConfig,
     ) -> Result<Self, DataError> {
         DataError::require("batch size", config.batch_size as f64, 1.0.., "at least 1")?;
-        config.augment.map(Augment::check).transpose()?;
-        indices.iter().try_for_each(|&i| check_index(i, dataset.len()))?;
-        let framer = config.frames.framer(dataset.sensor())?;
-        Ok(Self { dataset, indices, config, framer })
+        indices.iter().try_for_each(|&i| check_index(i, source.len()))?;
+        Ok(Self { source: Box::new(source), indices, config })
     }
 
     /// Number of samples in an epoch.
@@ -106,9 +153,9 @@ impl<'a> Batches<'a> {
         self.indices.len().div_ceil(self.config.batch_size)
     }
 
-    /// Shape `[T, 2, H, W]` of one sample.
+    /// Shape `[T, C, H, W]` of one sample.
     pub fn sample_shape(&self) -> [usize; 4] {
-        self.framer.shape()
+        self.source.shape()
     }
 
     /// The sample indices of an epoch, in its order.
@@ -130,7 +177,7 @@ impl<'a> Batches<'a> {
         })
     }
 
-    /// One batch of the samples `indices`, augmented as in `epoch`.
+    /// One batch of the samples `indices`, with what is random drawn for `epoch`.
     ///
     /// # Errors
     ///
@@ -140,33 +187,28 @@ impl<'a> Batches<'a> {
         let samples: Vec<Vec<u8>> = samples.into_iter().collect::<Result<_, _>>()?;
         Ok(Batch {
             frames: self.stack(&samples),
-            labels: indices.iter().map(|&i| self.dataset.label(i)).collect(),
+            labels: indices.iter().map(|&i| self.source.label(i)).collect(),
             indices: indices.to_vec(),
         })
     }
 
-    /// The frames of one sample, `[T, 2, H, W]` row-major.
+    /// The frames of one sample, `[T, C, H, W]` row-major.
     fn sample(&self, i: usize, epoch: usize) -> Result<Vec<u8>, DataError> {
-        let mut events = self.dataset.events(i)?;
-        if let Some(augment) = self.config.augment {
-            let key = SampleKey { seed: self.config.seed, epoch, sample: i };
-            events = augment.apply(&events, self.dataset.sensor(), key);
-        }
-        let mut frames = vec![0; self.framer.n_values()];
-        self.framer.fill(&events, &mut frames);
+        let mut frames = vec![0; self.source.shape().iter().product()];
+        self.source.fill(SampleKey { seed: self.config.seed, epoch, sample: i }, &mut frames)?;
         Ok(frames)
     }
 
-    /// `[T, 2, H, W]` of each sample to `[T, B, 2, H, W]`.
+    /// `[T, C, H, W]` of each sample to `[T, B, C, H, W]`.
     fn stack(&self, samples: &[Vec<u8>]) -> Array5<f32> {
-        let [n_steps, n_channels, height, width] = self.framer.shape();
+        let [n_steps, n_channels, height, width] = self.source.shape();
         let mut frames = Array5::zeros([n_steps, samples.len(), n_channels, height, width]);
-        let n_values = n_channels * height * width;
+        let (n_values, scale) = (n_channels * height * width, self.source.scale());
         if let Some(values) = frames.as_slice_mut().filter(|values| !values.is_empty()) {
             values.par_chunks_mut(samples.len() * n_values).enumerate().for_each(|(t, step)| {
                 for (target, sample) in step.chunks_mut(n_values).zip(samples) {
                     let source = &sample[t * n_values..(t + 1) * n_values];
-                    target.iter_mut().zip(source).for_each(|(to, &from)| *to = from.into());
+                    target.iter_mut().zip(source).for_each(|(to, &from)| *to = scale * f32::from(from));
                 }
             });
         }
@@ -187,25 +229,24 @@ impl fmt::Debug for Batches<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Dataset;
     use crate::datasets::glyphs::{Glyphs, GlyphsConfig};
-    use crate::transform::Binning;
+    use crate::transform::{Augment, Chain, ToFrames};
 
     fn glyphs() -> Glyphs {
         Glyphs::new(GlyphsConfig { n_samples: 23, ..GlyphsConfig::default() }).unwrap()
     }
 
     fn config() -> BatchConfig {
-        BatchConfig {
-            batch_size: 5,
-            frames: ToFrames { binning: Binning::TimeBins { n: 4 }, ..ToFrames::default() },
-            augment: Some(Augment::default()),
-            order: Order::Shuffled,
-            seed: 3,
-        }
+        BatchConfig { batch_size: 5, order: Order::Shuffled, seed: 3 }
+    }
+
+    fn augmented(data: &Glyphs) -> EventFrames<'_> {
+        EventFrames::new(data, Chain::new().then(Augment::default()), &ToFrames::time_bins(4)).unwrap()
     }
 
     fn epoch(data: &Glyphs, epoch: usize) -> Vec<Batch> {
-        let batches = Batches::new(data, (0..data.len()).collect(), config()).unwrap();
+        let batches = Batches::new(augmented(data), (0..data.len()).collect(), config()).unwrap();
         batches.epoch(epoch).collect::<Result<_, _>>().unwrap()
     }
 
@@ -224,12 +265,14 @@ mod tests {
     #[test]
     fn frames_are_those_of_the_samples() {
         let data = glyphs();
-        let plain = BatchConfig { augment: None, order: Order::AsGiven, ..config() };
-        let batches = Batches::new(&data, vec![8, 2], plain.clone()).unwrap();
+        let plain = BatchConfig { order: Order::AsGiven, ..config() };
+        let to_frames = ToFrames::time_bins(4);
+        let frames = EventFrames::new(&data, Chain::new(), &to_frames).unwrap();
+        let batches = Batches::new(frames, vec![8, 2], plain).unwrap();
         let batch = batches.epoch(0).next().unwrap().unwrap();
         assert_eq!((&batch.labels[..], &batch.indices[..]), (&[8, 2][..], &[8, 2][..]));
         for (b, i) in [8, 2].into_iter().enumerate() {
-            let frames = plain.frames.frames(&data.events(i).unwrap(), data.sensor()).unwrap();
+            let frames = to_frames.frames(&data.events(i).unwrap(), data.sensor()).unwrap();
             assert_eq!(batch.frames.index_axis(ndarray::Axis(1), b), frames.mapv(f32::from));
         }
     }
@@ -254,12 +297,11 @@ mod tests {
     #[test]
     fn bad_requests_are_named() {
         let data = glyphs();
-        let error = |indices, config| Batches::new(&data, indices, config).unwrap_err().to_string();
+        let error =
+            |indices, config| Batches::new(augmented(&data), indices, config).unwrap_err().to_string();
         let empty = BatchConfig { batch_size: 0, ..config() };
         assert_eq!(error(vec![0], empty), "batch size is 0, expected at least 1");
         assert_eq!(error(vec![23], config()), "sample index 23 is out of range, the data set has 23 samples");
-        let no_frames = BatchConfig { frames: ToFrames::time_bins(0), ..config() };
-        assert_eq!(error(vec![0], no_frames), "number of frames is 0, expected 1 to 65536");
-        assert_eq!(Batches::new(&data, vec![], config()).unwrap().epoch(0).count(), 0);
+        assert_eq!(Batches::new(augmented(&data), vec![], config()).unwrap().epoch(0).count(), 0);
     }
 }

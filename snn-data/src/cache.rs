@@ -10,6 +10,8 @@
 mod file;
 mod map;
 
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ndarray::Array4;
@@ -21,7 +23,7 @@ use crate::error::DataError;
 use crate::event::EventStream;
 use crate::num::wide;
 use crate::transform::{FrameValue, Framer, ToFrames};
-use file::{Header, Lock, PartFile};
+use file::{HEADER_BYTES, Header, Lock, PartFile};
 use map::Map;
 
 /// Samples that are decoded together while a cache is made.
@@ -38,6 +40,73 @@ pub struct CachePlan {
     pub n_bytes: u64,
     /// True if it is there already.
     pub is_made: bool,
+}
+
+/// A cache file in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Its length.
+    pub n_bytes: u64,
+    /// Shape `[T, 2, H, W]` and number of samples that its header names; none if it has none.
+    pub content: Option<([usize; 4], usize)>,
+    /// True if it is complete; otherwise a process is making it, or died while it did.
+    pub is_complete: bool,
+}
+
+/// The caches in a folder, finished or not, sorted by name; none in a folder that is not there.
+///
+/// # Errors
+///
+/// [`DataError::Io`].
+pub fn list(folder: &Path) -> Result<Vec<CacheFile>, DataError> {
+    let mut found = Vec::new();
+    for path in files_of(folder)? {
+        let is_complete = path.extension().is_some_and(|end| end == "frames");
+        if path.extension().is_some_and(|end| end == "lock") {
+            continue;
+        }
+        let mut head = Vec::new();
+        let file = File::open(&path).map_err(DataError::io("open", &path))?;
+        let n_bytes = file.metadata().map_err(DataError::io("read", &path))?.len();
+        file.take(wide(HEADER_BYTES)).read_to_end(&mut head).map_err(DataError::io("read", &path))?;
+        let content = content_of(&head);
+        found.push(CacheFile { path, n_bytes, content, is_complete });
+    }
+    Ok(found)
+}
+
+/// Shape `[T, 2, H, W]` and number of samples that the beginning of a cache file names; none if it is no such file.
+pub fn content_of(head: &[u8]) -> Option<([usize; 4], usize)> {
+    Header::read(head).map(|header| (header.shape, header.n_samples))
+}
+
+/// Removes the caches in a folder, finished or not; returns how many there were and their bytes.
+///
+/// # Errors
+///
+/// [`DataError::Io`].
+pub fn clear(folder: &Path) -> Result<(usize, u64), DataError> {
+    let caches = list(folder)?;
+    for path in files_of(folder)? {
+        fs::remove_file(&path).map_err(DataError::io("remove", &path))?;
+    }
+    Ok((caches.len(), caches.iter().map(|cache| cache.n_bytes).sum()))
+}
+
+/// All files that caches are made of.
+fn files_of(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(folder).map_err(DataError::io("list", folder))?;
+    let names: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.file_name())).collect();
+    let mut names = names.map_err(DataError::io("list", folder))?;
+    names.sort_unstable();
+    let endings = [".frames", ".frames.part", ".frames.lock"];
+    let is_one = |name: &str| endings.iter().any(|end| name.ends_with(end));
+    Ok(names.iter().filter(|name| name.to_str().is_some_and(is_one)).map(|name| folder.join(name)).collect())
 }
 
 /// Frames of all samples of a data set, in a file.
@@ -60,6 +129,7 @@ pub struct CachePlan {
 /// ```
 #[derive(Debug)]
 pub struct FrameCache {
+    path: PathBuf,
     map: Map,
     header: Header,
 }
@@ -107,13 +177,39 @@ impl FrameCache {
         Self::open(&path, &header)
     }
 
+    /// Compares the frames of every sample with those that `dataset` gives; the first that differ are an error. `observe`
+    /// hears of samples done, on any thread.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::StaleCache`]; that of the first sample that cannot be read; what [`ToFrames::framer`] refuses.
+    pub fn check(
+        &self,
+        dataset: &dyn Dataset,
+        frames: &ToFrames,
+        observe: &(dyn Fn(usize) + Sync),
+    ) -> Result<(), DataError> {
+        let framer = frames.framer(dataset.sensor())?;
+        let stale = || DataError::StaleCache { path: self.path.clone() };
+        if (dataset.len(), framer.shape()) != (self.len(), self.shape()) {
+            return Err(stale());
+        }
+        (0..self.len()).into_par_iter().try_for_each(|i| {
+            let (mut made, mut found) = (vec![0; framer.n_values()], vec![0; framer.n_values()]);
+            framer.fill(&dataset.events(i)?, &mut made);
+            self.fill(i, &mut found)?;
+            observe(1);
+            if made == found { Ok(()) } else { Err(stale()) }
+        })
+    }
+
     fn open(path: &Path, expected: &Header) -> Result<Self, DataError> {
         let map = Map::open(path)?;
         let found = Header::read(map.bytes());
         if found.as_ref() != Some(expected) || wide(map.bytes().len()) != expected.file_bytes() {
             return Err(DataError::StaleCache { path: path.to_owned() });
         }
-        Ok(Self { map, header: expected.clone() })
+        Ok(Self { path: path.to_owned(), map, header: expected.clone() })
     }
 
     /// Number of samples.

@@ -1,9 +1,13 @@
 //! What every data set offers, and a wrapper that keeps one in memory.
 
+use std::fmt;
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::error::DataError;
 use crate::event::{EventStream, SensorSize};
+use crate::transform::{Chain, SampleKey, Transform};
 
 /// A labeled collection of event recordings with random access.
 ///
@@ -41,6 +45,196 @@ pub trait Dataset: Send + Sync {
     /// The labels of all samples.
     fn labels(&self) -> Vec<usize> {
         (0..self.len()).map(|i| self.label(i)).collect()
+    }
+}
+
+/// A pointer to a data set is one.
+macro_rules! through_pointers {
+    ($($pointer:ty),*) => {$(
+        impl Dataset for $pointer {
+            fn len(&self) -> usize {
+                (**self).len()
+            }
+
+            fn n_classes(&self) -> usize {
+                (**self).n_classes()
+            }
+
+            fn sensor(&self) -> SensorSize {
+                (**self).sensor()
+            }
+
+            fn label(&self, i: usize) -> usize {
+                (**self).label(i)
+            }
+
+            fn sample_name(&self, i: usize) -> &str {
+                (**self).sample_name(i)
+            }
+
+            fn events(&self, i: usize) -> Result<EventStream, DataError> {
+                (**self).events(i)
+            }
+        }
+    )*};
+}
+
+through_pointers!(&dyn Dataset, Box<dyn Dataset + '_>, Arc<dyn Dataset + '_>);
+
+/// Some samples of a data set, in the order of their indices.
+pub struct Subset<'a> {
+    dataset: Box<dyn Dataset + 'a>,
+    indices: Vec<usize>,
+}
+
+impl<'a> Subset<'a> {
+    /// The samples `indices` of `dataset`; sample `k` of the result is `indices[k]`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::BadIndex`].
+    pub fn new(dataset: impl Dataset + 'a, indices: Vec<usize>) -> Result<Self, DataError> {
+        indices.iter().try_for_each(|&i| check_index(i, dataset.len()))?;
+        Ok(Self { dataset: Box::new(dataset), indices })
+    }
+}
+
+impl fmt::Debug for Subset<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subset").field("n_samples", &self.indices.len()).finish_non_exhaustive()
+    }
+}
+
+impl Dataset for Subset<'_> {
+    fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    fn n_classes(&self) -> usize {
+        self.dataset.n_classes()
+    }
+
+    fn sensor(&self) -> SensorSize {
+        self.dataset.sensor()
+    }
+
+    fn label(&self, i: usize) -> usize {
+        self.dataset.label(self.indices[i])
+    }
+
+    fn sample_name(&self, i: usize) -> &str {
+        self.dataset.sample_name(self.indices[i])
+    }
+
+    fn events(&self, i: usize) -> Result<EventStream, DataError> {
+        check_index(i, self.len())?;
+        self.dataset.events(self.indices[i])
+    }
+}
+
+/// A data set whose recordings pass transforms without chance: the same in every epoch.
+#[derive(Debug)]
+pub struct Transformed<D> {
+    dataset: D,
+    transforms: Chain,
+}
+
+impl<D: Dataset> Transformed<D> {
+    /// The recordings of `dataset` after `transforms`, which see the key of seed 0 and epoch 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transform::validate`].
+    pub fn new(dataset: D, transforms: Chain) -> Result<Self, DataError> {
+        transforms.validate()?;
+        Ok(Self { dataset, transforms })
+    }
+}
+
+impl<D: Dataset> Dataset for Transformed<D> {
+    fn len(&self) -> usize {
+        self.dataset.len()
+    }
+
+    fn n_classes(&self) -> usize {
+        self.dataset.n_classes()
+    }
+
+    fn sensor(&self) -> SensorSize {
+        self.transforms.sensor(self.dataset.sensor())
+    }
+
+    fn label(&self, i: usize) -> usize {
+        self.dataset.label(i)
+    }
+
+    fn sample_name(&self, i: usize) -> &str {
+        self.dataset.sample_name(i)
+    }
+
+    fn events(&self, i: usize) -> Result<EventStream, DataError> {
+        let events = self.dataset.events(i)?;
+        let key = SampleKey { seed: 0, epoch: 0, sample: i };
+        Ok(self.transforms.apply(&events, self.dataset.sensor(), key))
+    }
+}
+
+/// Data sets of the same classes and sensor, one after the other.
+pub struct Joined {
+    parts: Vec<Box<dyn Dataset>>,
+}
+
+impl Joined {
+    /// All samples of `parts`; none without parts.
+    pub fn new(parts: Vec<Box<dyn Dataset>>) -> Option<Self> {
+        (!parts.is_empty()).then_some(Self { parts })
+    }
+
+    /// The part that sample `i` belongs to, and its index there; the last part for an index beyond the end.
+    fn locate(&self, mut i: usize) -> (&dyn Dataset, usize) {
+        for part in &self.parts[..self.parts.len() - 1] {
+            if i < part.len() {
+                return (part, i);
+            }
+            i -= part.len();
+        }
+        (&self.parts[self.parts.len() - 1], i)
+    }
+}
+
+impl fmt::Debug for Joined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Joined").field("n_parts", &self.parts.len()).finish_non_exhaustive()
+    }
+}
+
+impl Dataset for Joined {
+    fn len(&self) -> usize {
+        self.parts.iter().map(Dataset::len).sum()
+    }
+
+    fn n_classes(&self) -> usize {
+        self.parts.iter().map(Dataset::n_classes).max().unwrap_or(0)
+    }
+
+    fn sensor(&self) -> SensorSize {
+        self.parts[0].sensor()
+    }
+
+    fn label(&self, i: usize) -> usize {
+        let (part, i) = self.locate(i);
+        part.label(i)
+    }
+
+    fn sample_name(&self, i: usize) -> &str {
+        let (part, i) = self.locate(i);
+        part.sample_name(i)
+    }
+
+    fn events(&self, i: usize) -> Result<EventStream, DataError> {
+        check_index(i, self.len())?;
+        let (part, i) = self.locate(i);
+        part.events(i)
     }
 }
 
@@ -150,6 +344,21 @@ mod tests {
             assert_eq!(loaded.sample_name(k), glyphs.sample_name(i));
             assert_eq!(loaded.events(k).unwrap(), glyphs.events(i).unwrap());
         }
+    }
+
+    #[test]
+    fn subsets_and_joins_count_through() {
+        let glyphs =
+            |seed| Glyphs::new(GlyphsConfig { n_samples: 4, seed, ..GlyphsConfig::default() }).unwrap();
+        let joined = Joined::new(vec![Box::new(glyphs(1)), Box::new(glyphs(2))]).unwrap();
+        assert_eq!(joined.len(), 8);
+        let subset = Subset::new(joined, vec![5, 0]).unwrap();
+        assert_eq!(subset.events(0).unwrap(), glyphs(2).events(1).unwrap());
+        assert_eq!(subset.events(1).unwrap(), glyphs(1).events(0).unwrap());
+        assert_eq!(subset.label(0), glyphs(2).label(1));
+        assert!(subset.events(2).is_err());
+        assert!(Subset::new(glyphs(1), vec![4]).is_err());
+        assert!(Joined::new(Vec::new()).is_none());
     }
 
     #[test]

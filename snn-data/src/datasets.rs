@@ -3,9 +3,13 @@
 pub mod cifar;
 pub mod cifar10_dvs;
 pub mod dvs_gesture;
+#[cfg(feature = "npy")]
+pub mod dvs_gesture_tonic;
 pub mod folder;
 pub mod glyphs;
 pub mod idx_images;
+pub mod images;
+pub mod kind;
 pub mod ncaltech101;
 pub mod ncars;
 pub mod nmnist;

@@ -116,6 +116,14 @@ pub enum FormatError {
         /// Most bytes that are accepted.
         limit: usize,
     },
+    /// A packet that cannot be unpacked, or is not what it should be.
+    #[error("packet at byte offset {offset}: {problem}")]
+    BadPacket {
+        /// Byte offset of the packet.
+        offset: usize,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// The first four bytes are not those of the expected kind of IDX file.
     #[error("IDX magic number at byte offset 0: expected {expected:#010x} ({kind}), found {found:#010x}")]
     BadMagic {
@@ -218,6 +226,7 @@ impl FormatError {
             | Self::BadWord { offset, .. }
             | Self::BadHeaderLine { offset, .. }
             | Self::TooLong { offset, .. }
+            | Self::BadPacket { offset, .. }
             | Self::BadHeader { offset, .. }
             | Self::BadLabel { offset, .. } => Some(offset),
             Self::Unwritable { .. }
@@ -328,6 +337,12 @@ pub enum DataError {
         path: PathBuf,
         /// What should lie there.
         expected: &'static str,
+    },
+    /// A part was asked for of a data set that its publishers do not divide.
+    #[error("the data set {data_set} has no division into training and test")]
+    NoParts {
+        /// Name of the data set.
+        data_set: &'static str,
     },
     /// An event lies outside the sensor of a data set.
     #[error("{}: event {index}: (x, y) = ({x}, {y}) lies outside the {sensor} sensor", path.display())]

@@ -186,6 +186,12 @@ impl EventStream {
         self.last_us().unwrap_or(0) - self.first_us().unwrap_or(0)
     }
 
+    /// The smallest sensor that has all events; one pixel without events.
+    pub fn bounds(&self) -> SensorSize {
+        let side = |v: &[u16]| v.iter().max().map_or(1, |&max| max.saturating_add(1));
+        SensorSize::new(side(&self.x), side(&self.y))
+    }
+
     /// Number of ON events.
     pub fn n_on(&self) -> usize {
         self.on.iter().filter(|&&on| on).count()

@@ -2,6 +2,8 @@
 
 pub mod aedat2;
 pub mod aedat31;
+#[cfg(feature = "aedat4")]
+pub mod aedat4;
 pub mod any;
 pub mod dat;
 pub mod decode;
@@ -17,7 +19,7 @@ pub mod npy_events;
 mod aedat_header;
 #[cfg(any(feature = "hdf5", feature = "npy"))]
 pub(crate) mod number;
-mod prophesee_header;
+mod prophesee;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -16,6 +16,8 @@ pub(crate) enum Purpose {
     Glyph,
     Transform,
     Mixup,
+    FrameShift,
+    RateCoding,
 }
 
 /// The generator for one purpose, epoch and item of a seed.

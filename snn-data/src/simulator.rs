@@ -13,6 +13,8 @@
 //! step instead of an adaptive one (with the default path the image moves by a third of a pixel in a step at most), and
 //! event times interpolated in light, not in its logarithm.
 
+pub mod compare;
+
 use std::ops::Range;
 
 use rand::RngExt;

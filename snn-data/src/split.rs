@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rand::seq::SliceRandom;
 
-use crate::error::DataError;
+use crate::error::{DataError, EntryProblem};
 use crate::format::{read_file, write_file};
 use crate::num::round_count;
 use crate::rng::{Purpose, stream};
@@ -102,6 +102,14 @@ pub struct SplitEntry {
     pub name: String,
     /// 1-based line of the file.
     pub line: usize,
+}
+
+impl SplitEntry {
+    /// The error of an entry of `list` that names no sample.
+    pub fn missing(&self, list: &Path) -> DataError {
+        let (list, entry, problem) = (list.to_owned(), self.name.clone(), EntryProblem::Missing);
+        DataError::BadEntry { list, line: self.line, entry, problem }
+    }
 }
 
 /// Reads a split file: one relative path a line; blank lines and what follows a `#` are ignored.

@@ -5,6 +5,10 @@ use rayon::prelude::*;
 use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::event::EventStream;
+use crate::num::index;
+
+/// Bins of histograms of samples.
+const N_BINS: usize = 12;
 
 /// Smallest, mean and largest value over samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,6 +31,31 @@ impl Spread {
     }
 }
 
+/// Counts of values in bins of equal width.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Histogram {
+    /// Smallest value of the first bin.
+    pub start: u32,
+    /// Width of a bin.
+    pub width: u32,
+    /// Values in each bin.
+    pub counts: Vec<u64>,
+}
+
+impl Histogram {
+    /// `n_bins` bins (at least one) from the smallest to the largest value, or fewer where values are few; `None` without
+    /// values.
+    pub fn of(values: &[u32], n_bins: usize) -> Option<Self> {
+        let (start, last) = (*values.iter().min()?, *values.iter().max()?);
+        let n = u32::try_from(n_bins.max(1)).unwrap_or(u32::MAX);
+        let width = (last - start) / n + 1;
+        let bin = |value: u32| index(u64::from((value - start) / width));
+        let mut counts = vec![0; bin(last) + 1];
+        values.iter().for_each(|&value| counts[bin(value)] += 1);
+        Some(Self { start, width, counts })
+    }
+}
+
 /// Numbers that describe a data set. Times are in us; spreads are `None` without samples (or without events).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DatasetStats {
@@ -40,6 +69,8 @@ pub struct DatasetStats {
     pub on_share: f64,
     /// Events of a sample.
     pub events: Option<Spread>,
+    /// How many samples have how many events.
+    pub events_histogram: Option<Histogram>,
     /// Time from a sample's first to its last event.
     pub duration_us: Option<Spread>,
     /// Time of a sample's first event.
@@ -160,6 +191,7 @@ fn summarize(samples: &[Sample], n_classes: usize) -> DatasetStats {
     samples.iter().for_each(|sample| per_class[sample.label] += 1);
     let n_events: u64 = samples.iter().map(|sample| u64::from(sample.n_events)).sum();
     let n_on: u64 = samples.iter().map(|sample| sample.n_on).sum();
+    let counts: Vec<u32> = samples.iter().map(|sample| sample.n_events).collect();
     let times = samples.iter().filter_map(|sample| sample.times_us);
     DatasetStats {
         n_samples: samples.len(),
@@ -167,6 +199,7 @@ fn summarize(samples: &[Sample], n_classes: usize) -> DatasetStats {
         n_events,
         on_share: n_on as f64 / n_events.max(1) as f64,
         events: Spread::of(samples.iter().map(|sample| sample.n_events)),
+        events_histogram: Histogram::of(&counts, N_BINS),
         duration_us: Spread::of(times.clone().map(|(first, last)| last - first)),
         first_us: Spread::of(times.clone().map(|(first, _)| first)),
         last_us: Spread::of(times.map(|(_, last)| last)),
@@ -203,6 +236,15 @@ mod tests {
         assert_eq!(stats.events, Some(Spread { min: 1, mean: 2.0, max: 3 }));
         assert_eq!(stats.duration_us, Some(Spread { min: 0, mean: 30.0, max: 60 }));
         assert_eq!(stats.first_us, Some(Spread { min: 40, mean: 70.0, max: 100 }));
+    }
+
+    #[test]
+    fn histograms_cover_all_values_once() {
+        let of = |values: &[u32], n| Histogram::of(values, n).map(|h| (h.start, h.width, h.counts));
+        assert_eq!(of(&[5, 9, 6, 14, 5], 5), Some((5, 2, vec![3, 0, 1, 0, 1])));
+        assert_eq!(of(&[7, 7], 5), Some((7, 1, vec![2])));
+        assert_eq!(of(&[0, u32::MAX], 2), Some((0, 1 << 31, vec![1, 1])));
+        assert_eq!(of(&[], 5), None);
     }
 
     #[test]

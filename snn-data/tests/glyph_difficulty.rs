@@ -3,17 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use ndarray::{Array1, Array2, Axis};
-use snn_data::batch::{BatchConfig, Batches};
+use snn_data::batch::{BatchConfig, Batches, EventFrames};
 use snn_data::datasets::glyphs::{Glyphs, GlyphsConfig};
+use snn_data::transform::Chain;
 use snn_data::{Dataset, ToFrames};
 
 /// Counts of each pixel and polarity over the whole recording `[N, 2 * H * W]`, scaled to about 1, and labels.
 fn counts(seed: u64, n_samples: usize) -> (Array2<f32>, Vec<usize>) {
     let glyphs = Glyphs::new(GlyphsConfig { n_samples, seed, ..GlyphsConfig::default() }).unwrap();
-    let config =
-        BatchConfig { batch_size: n_samples, frames: ToFrames::time_bins(1), ..BatchConfig::default() };
+    let frames = EventFrames::new(&glyphs, Chain::new(), &ToFrames::time_bins(1)).unwrap();
+    let config = BatchConfig { batch_size: n_samples, ..BatchConfig::default() };
     let batch =
-        Batches::new(&glyphs, (0..n_samples).collect(), config).unwrap().epoch(0).next().unwrap().unwrap();
+        Batches::new(frames, (0..n_samples).collect(), config).unwrap().epoch(0).next().unwrap().unwrap();
     let n_features = 2 * glyphs.sensor().n_pixels();
     (batch.frames.into_shape_with_order((n_samples, n_features)).unwrap() / 4.0, batch.labels)
 }

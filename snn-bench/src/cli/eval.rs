@@ -1,13 +1,13 @@
 //! `eval`: what a trained network does on recordings.
 
-use super::loaded::{Loaded, Parameters, listed};
+use super::loaded::{Loaded, Parameters};
 use super::network::stuck_layers;
 use super::output::Output;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use serde_json::json;
 use snn_autodiff::Evaluation;
-use snn_bench::data::Frames;
+use snn_bench::data::{self, Frames};
 use snn_bench::interrupt;
 use snn_bench::table::{Column, Table, thousands};
 use snn_quant::QuantPlan;
@@ -43,9 +43,14 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     let mut loaded = Loaded::open_with(&args.run, parameters, plan)
         .with_context(|| format!("cannot evaluate {}", args.run.display()))?;
     interrupt::listen()?;
-    loaded.config.data.path = args.data.clone().or(loaded.config.data.path);
+    if let Some(folder) = &args.data {
+        loaded.config.data = data::elsewhere(&loaded.config.data, folder)?;
+    }
     let test = match &args.split {
-        Some(list) => listed(&loaded.config.data, list)?,
+        Some(list) => {
+            ensure!(loaded.config.data.path.is_some(), "--split needs a folder of recordings: give --data");
+            data::listed(&loaded.config.data, list)?
+        }
         None => loaded.splits()?.test,
     };
     let evaluation = loaded.net.evaluate(&Frames::in_order(&test, &loaded.config.data)?)?;

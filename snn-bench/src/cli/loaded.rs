@@ -3,14 +3,12 @@
 use super::network::Network;
 use super::settings;
 use anyhow::Context;
-use snn_bench::config::{Config, DataConfig};
+use snn_bench::config::Config;
 use snn_bench::data::{self, Splits};
 use snn_bench::run_dir::{RunDir, RunDirError, RunFile};
 use snn_bench::{model, training};
 use snn_core::io;
 use snn_core::layer::Sequential;
-use snn_data::Preloaded;
-use snn_data::datasets::nmnist::{NMnist, Selection};
 use snn_quant::QuantPlan;
 use std::path::{Path, PathBuf};
 
@@ -74,12 +72,6 @@ impl Loaded {
 pub(super) fn untrained(config: &Config) -> anyhow::Result<Sequential> {
     let [_, c, h, w] = data::sample_shape(&config.data)?;
     model::build(&config.net, [c, h, w], config.seed).context("net.layers")
-}
-
-/// The recordings that a split file lists, relative to the folder of `config`.
-pub(super) fn listed(config: &DataConfig, list: &Path) -> anyhow::Result<Preloaded> {
-    let folder = config.path.as_ref().context("--split needs a folder of recordings: give --data")?;
-    Ok(Preloaded::load(&NMnist::open(folder, &Selection::SplitFile(list.to_owned()))?)?)
 }
 
 /// The run directory of a path and the parameter file in it.

@@ -10,7 +10,7 @@ use anyhow::Context;
 use serde_json::json;
 use snn_autodiff::{BatchSource, Evaluation};
 use snn_bench::activity;
-use snn_bench::config::DataConfig;
+use snn_bench::config::{DataConfig, ImageCoding};
 use snn_bench::data::{Frames, Splits};
 use snn_bench::estimate::Estimate;
 use snn_bench::interrupt;
@@ -22,12 +22,8 @@ use snn_bench::table::{Column, bytes, percent, thousands};
 use snn_bench::training::EpochRecord;
 use snn_core::layer::Sequential;
 use snn_core::metrics::SpikeCount;
-use snn_data::{Dataset, Preloaded};
 use snn_quant::{PlanError, QuantPlan};
 use std::path::PathBuf;
-
-/// Time that the frames of a recording cover.
-const RECORDING_MS: f64 = 300.0;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -140,11 +136,11 @@ impl Facts {
     /// Raster and membrane of the first test recording.
     fn activity(&self) -> anyhow::Result<Option<(Raster, Membrane)>> {
         let data = &self.loaded.config.data;
-        let one = Preloaded::load_subset(&self.splits.test, &[0])?;
-        let frames = Frames::in_order(&one, data)?;
+        let one = DataConfig { batch_size: 1, ..data.clone() };
+        let frames = Frames::in_order(&self.splits.test, &one)?;
         let batch = frames.batches(0).next().context("there is no test recording")?;
         let batch = batch.map_err(|error| anyhow::anyhow!(error))?;
-        let step_ms = RECORDING_MS / data.n_steps as f64;
+        let step_ms = snn_bench::data::step_ms(data, &self.splits.test);
         let net = self.loaded.net.float();
         Ok(match &self.loaded.net {
             // Membranes of an exact network are integers, and these figures are in units of the threshold.
@@ -187,6 +183,9 @@ fn dataset_name(data: &DataConfig) -> String {
 /// Recordings are simulated if they are built in, or in a folder that says so.
 fn source(data: &DataConfig) -> DataSource {
     match &data.path {
+        Some(_) if data.kind.is_some() && data.images.coding == ImageCoding::Simulated => {
+            DataSource::Simulated
+        }
         Some(folder) if !folder.join(SIMULATED).exists() => DataSource::Recorded,
         _ => DataSource::Simulated,
     }

@@ -35,8 +35,9 @@ fn set(table: &mut toml::Table, change: &str) -> anyhow::Result<()> {
     let last = keys.pop().unwrap_or_default();
     let mut table = table;
     for key in keys {
-        let section = table.get_mut(key).and_then(toml::Value::as_table_mut);
-        table = section.with_context(|| format!("--set {change}: there is no section `{key}`"))?;
+        // Sections that hold nothing but defaults may be missing; unknown ones are refused when all is read.
+        let section = table.entry(key).or_insert_with(|| toml::Table::new().into());
+        table = section.as_table_mut().with_context(|| format!("--set {change}: `{key}` is no section"))?;
     }
     table.insert(last.to_owned(), parsed.unwrap_or_else(|| value.into()));
     Ok(())
@@ -45,7 +46,8 @@ fn set(table: &mut toml::Table, change: &str) -> anyhow::Result<()> {
 /// The configuration with paths that mean the same from every folder.
 pub(super) fn with_absolute_paths(mut config: Config) -> anyhow::Result<Config> {
     let data = &mut config.data;
-    for path in [&mut data.path, &mut data.train_split, &mut data.test_split].into_iter().flatten() {
+    let paths = [&mut data.path, &mut data.train_split, &mut data.test_split, &mut data.cache];
+    for path in paths.into_iter().flatten() {
         *path = absolute(path)?;
     }
     Ok(config)
@@ -76,7 +78,7 @@ mod tests {
     fn unknown_keys_and_wrong_values_are_named() {
         let error = |change: &str| format!("{:#}", changed(&[change]).unwrap_err());
         assert!(error("train.epoch=3").contains("unknown field `epoch`"));
-        assert!(error("trian.epochs=3").contains("no section `trian`"));
+        assert!(error("trian.epochs=3").contains("unknown field `trian`"));
         assert!(error("data.n_steps=0").contains("data.n_steps is 0"));
         assert!(error("train.epochs=many").contains("--set train.epochs=many"));
         assert!(error("epochs").contains("expected KEY=VALUE"));

@@ -15,7 +15,6 @@ use snn_bench::table::{Column, Table, bytes, thousands};
 use snn_bench::training::{self, EpochRecord, Training};
 use snn_core::layer::{Layer, Sequential};
 use snn_core::{Eager, Exec, Module, Pass, Tensor, io};
-use snn_data::Dataset;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -31,7 +30,8 @@ pub(super) struct Args {
     /// Seed of everything random.
     #[arg(long)]
     seed: Option<u64>,
-    /// Folder of recordings in the layout of N-MNIST; without one, the built-in simulated glyphs.
+    /// Folder of a data set, of which kind is found by what lies there (or by `--set data.kind=NAME`); without one, the
+    /// built-in simulated glyphs.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Evaluate on the test recordings after each epoch, not only at the end.
@@ -56,7 +56,11 @@ impl Job {
         let file = args.config.clone().or_else(|| stored.exists().then_some(stored));
         let mut config = settings::read(file.as_deref(), &args.set)?;
         config.seed = args.seed.unwrap_or(config.seed);
-        config.data.path = args.data.clone().or(config.data.path);
+        if let Some(folder) = &args.data {
+            config.data.path = Some(folder.clone());
+        }
+        data::look(&mut config.data)?;
+        config.check()?;
         ensure!(
             !folder.join(RunFile::Plan.name()).exists(),
             "{} holds a quantized network; choose another folder with -o",
@@ -74,6 +78,11 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     }
     interrupt::listen()?;
     let splits = data::open(&job.config.data, job.config.seed)?;
+    let (n_outputs, n_classes) = (n_outputs(&net), splits.train.n_classes());
+    ensure!(
+        n_outputs >= n_classes,
+        "net.layers has {n_outputs} outputs, the data set has {n_classes} classes"
+    );
     let dir = RunDir::create(&job.folder, &job.config)?;
     let mut net = Network::Float(net);
     let validation = if args.eval_each_epoch { Validation::EachEpoch } else { Validation::AtTheEnd };
@@ -168,6 +177,11 @@ fn describe(net: &Sequential, config: &Config, output: Output) -> anyhow::Result
         bytes(memory),
     );
     output.print(text, &object)
+}
+
+/// Values that the network gives at each step.
+fn n_outputs(net: &Sequential) -> usize {
+    layer_rows(net).last().map_or(0, |row| row.shape.iter().product())
 }
 
 fn layer_rows(net: &Sequential) -> Vec<LayerRow> {

@@ -23,7 +23,6 @@ pub use summary::Summary;
 use crate::data;
 use crate::run_dir::RunDir;
 use anyhow::Context;
-use snn_data::Dataset;
 use std::path::PathBuf;
 use trial::{FoldResult, SeedResult, Trial};
 

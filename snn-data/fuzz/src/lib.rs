@@ -1,19 +1,27 @@
 //! What must hold for any bytes. Fuzz targets and the ordinary test `tests/fuzz_corpus.rs` call the same functions.
 
-use snn_data::EventStream;
+use snn_data::datasets::shd::{Shd, ShdFile};
 use snn_data::format::any::EventFormat;
 use snn_data::format::decode::{Damage, Decode, decode};
 use snn_data::format::idx;
+use snn_data::format::npy_events::{self, NpyOptions};
+use snn_data::{Dataset, EventStream};
 
-/// Most events that a byte of any format may become: a vector word of EVT 3.0 has 2 bytes and 12 pixels, and one of EVT 2.1
-/// 8 bytes and 32.
-const MAX_EVENTS_PER_BYTE: usize = 6;
+/// Most events that a byte may become: of AEDAT 4 a packet of 20 bytes may expand to 10 KiB, with events of 16 bytes; a vector
+/// word of EVT 3.0 has 2 bytes and 12 pixels, and one of EVT 2.1 8 bytes and 32.
+fn max_events_per_byte(format: EventFormat) -> usize {
+    if format == EventFormat::Aedat4 { 40 } else { 6 }
+}
 
 /// Panics unless `bytes`, read as `format`, are a file or an error, the same whole and in pieces.
 pub fn check_events(format: EventFormat, bytes: &[u8]) {
     let strict = decode(format.decoder(None), bytes, Damage::Refuse);
     let kept = decode(format.decoder(None), bytes, Damage::Keep).expect("damage is kept, not returned");
-    assert!(kept.events.len() <= MAX_EVENTS_PER_BYTE * bytes.len().max(1), "{} events", kept.events.len());
+    assert!(
+        kept.events.len() <= max_events_per_byte(format) * bytes.len().max(1),
+        "{} events",
+        kept.events.len()
+    );
     match &strict {
         Ok(whole) => assert!(whole.events == kept.events && kept.damage.is_none()),
         Err(error) => {
@@ -61,10 +69,39 @@ pub fn check_idx(bytes: &[u8]) {
     }
 }
 
+/// Panics unless `bytes` are a NumPy file or archive of events, or an error.
+pub fn check_npz(bytes: &[u8]) {
+    if let Ok(recording) = npy_events::decode(bytes, &NpyOptions::default()) {
+        // Archives expand to at most 256 bytes a byte plus 1 MiB, and an event has at least 3.
+        assert!(recording.events.len() <= (256 * bytes.len() + (1 << 20)) / 3);
+    }
+}
+
+/// Panics unless `bytes` are an HDF5 file of the layout of SHD, or an error; each sample too.
+pub fn check_hdf5(bytes: &[u8]) {
+    if let Ok(shd) = Shd::decode(bytes.to_vec(), ShdFile::ShdTrain) {
+        for i in 0..shd.len() {
+            assert!(shd.label(i) < shd.n_classes());
+            if let Ok(events) = shd.events(i) {
+                assert!(events.iter().all(|event| shd.sensor().contains(event.x, event.y)));
+            }
+        }
+    }
+}
+
+/// Panics unless `bytes` are the beginning of a cache file, or not.
+pub fn check_cache(bytes: &[u8]) {
+    assert!(snn_data::cache::content_of(bytes).is_none() || bytes.len() >= 88);
+}
+
 /// The check of a target by its name, which is also the name of its corpus folder.
 pub fn check(target: &str, bytes: &[u8]) {
-    match EventFormat::from_name(target) {
-        Some(format) => check_events(format, bytes),
-        None => check_idx(bytes),
+    match (EventFormat::from_name(target), target) {
+        (Some(format), _) => check_events(format, bytes),
+        (None, "idx") => check_idx(bytes),
+        (None, "npz") => check_npz(bytes),
+        (None, "hdf5") => check_hdf5(bytes),
+        (None, "cache") => check_cache(bytes),
+        (None, other) => panic!("no target {other}"),
     }
 }

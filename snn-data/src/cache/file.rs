@@ -10,7 +10,7 @@ use crate::num::{index, wide};
 
 const MAGIC: [u8; 8] = *b"SNNFRM01";
 /// Bytes before the first record: magic, hash, shape, packing, number of samples.
-const HEADER_BYTES: usize = 8 + 32 + 4 * 8 + 8 + 8;
+pub(super) const HEADER_BYTES: usize = 8 + 32 + 4 * 8 + 8 + 8;
 
 /// What a cache holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

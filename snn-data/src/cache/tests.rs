@@ -1,6 +1,5 @@
 use super::*;
 use crate::datasets::glyphs::{Glyphs, GlyphsConfig};
-use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn glyphs(n_samples: usize, seed: u64) -> Glyphs {
@@ -97,6 +96,34 @@ fn two_that_make_it_at_once_get_the_same() {
         (a.join().unwrap(), b.join().unwrap())
     });
     assert_eq!(a, b);
+}
+
+#[test]
+fn caches_are_listed_checked_and_cleared() {
+    let (folder, data, frames) = (tempfile::tempdir().unwrap(), glyphs(5, 1), settings(FrameValue::Counts));
+    assert_eq!(list(&folder.path().join("nowhere")).unwrap(), []);
+    let cache = open(folder.path(), &data, &frames).unwrap();
+    let path = FrameCache::plan(folder.path(), "glyphs", &data, &frames).unwrap().path;
+    fs::write(folder.path().join("other-1.frames.part"), b"begun").unwrap();
+    fs::write(folder.path().join("notes.txt"), b"mine").unwrap();
+    let found = list(folder.path()).unwrap();
+    assert_eq!((found[0].content, found[0].is_complete), (Some((cache.shape(), 5)), true));
+    assert_eq!((found[1].content, found[1].is_complete, found[1].n_bytes), (None, false, 5));
+    cache.check(&data, &frames, &|_| ()).unwrap();
+    drop(cache);
+    // A byte of the last frame is wrong; its recordings are still the same.
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let cache = open(folder.path(), &data, &frames).unwrap();
+    assert!(matches!(cache.check(&data, &frames, &|_| ()), Err(DataError::StaleCache { .. })));
+    drop(cache);
+    assert_eq!(
+        clear(folder.path()).unwrap(),
+        (2, fs::metadata(&path).map_or(found[0].n_bytes, |m| m.len()) + 5)
+    );
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["notes.txt"]);
 }
 
 #[test]

@@ -40,6 +40,7 @@
 //! of jAER's chip classes `DVS128` and `DavisBaseCamera`, <https://github.com/SensorsINI/jaer>.
 
 use super::aedat_header::{Line, bad_line, cut_header, version_line};
+use super::any::Spec;
 use super::decode::{self, Damage, Decode, Recording, for_each_word, nothing_left};
 use crate::error::FormatError;
 use crate::event::{Event, EventStream, SensorSize};
@@ -139,6 +140,23 @@ impl Convention {
         bit != (camera == Camera::Dvs128 && self != Self::Tonic)
     }
 }
+
+pub(super) const SPEC: Spec = Spec {
+    name: "aedat2",
+    endings: &[],
+    endings_written: &[],
+    begins: |head| head.starts_with(b"#!AER-DAT2."),
+    decoder: |sensor| {
+        Box::new(match sensor.and_then(Camera::of_sensor) {
+            Some(camera) => Aedat2::new(camera, Convention::default()),
+            None => Aedat2::auto(Convention::default()),
+        })
+    },
+    encode: Some(|events, sensor| {
+        let camera = sensor.and_then(Camera::of_sensor).ok_or(FormatError::NoCamera { sensor })?;
+        encode(events, camera, Convention::default())
+    }),
+};
 
 /// Decodes the bytes of a recording. Without a `camera`, the header must name one.
 ///

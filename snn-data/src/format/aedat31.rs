@@ -39,6 +39,7 @@
 //! `events/common.h` and `events/polarity.h`.
 
 use super::aedat_header::{Line, bad_line, cut_header, version_line};
+use super::any::Spec;
 use super::decode::{self, Damage, Decode, Recording};
 use crate::error::FormatError;
 use crate::event::{Event, EventStream, SensorSize};
@@ -64,6 +65,15 @@ const TIME_BITS: u32 = 31;
 const MAX_PIXEL: u16 = (1 << 15) - 1;
 /// Events of a packet that [`encode`] writes.
 const WRITTEN: usize = 4096;
+
+pub(super) const SPEC: Spec = Spec {
+    name: "aedat31",
+    endings: &[],
+    endings_written: &["aedat"],
+    begins: |head| head.starts_with(b"#!AER-DAT3."),
+    decoder: |_| Box::new(Aedat31::new()),
+    encode: Some(|events, sensor| encode(events, sensor.unwrap_or_else(|| events.bounds()))),
+};
 
 /// Decodes the bytes of a recording.
 ///

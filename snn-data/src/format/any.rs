@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
+#[cfg(feature = "aedat4")]
+use super::aedat4;
 use super::decode::{Damage, Decode, Recording, decode};
+#[cfg(feature = "npy")]
+use super::npy_events;
 use super::{aedat2, aedat31, dat, es, evt2, evt3, evt21, nmnist_bin, read_file, write_file};
 use crate::error::{DataError, FormatError};
 use crate::event::{EventStream, SensorSize};
 
 /// Bytes that are looked at to find the format.
 const HEAD: usize = 1 << 12;
-/// Pixels that the 40-bit layout can name.
-const BIN40_PIXELS: SensorSize = SensorSize::new(256, 240);
 
 /// A format of event files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,30 +34,79 @@ pub enum EventFormat {
     Aedat2,
     /// AEDAT 3.1; see [`aedat31`].
     Aedat31,
+    /// AEDAT 4; see [`aedat4`].
+    #[cfg(feature = "aedat4")]
+    Aedat4,
+    /// NumPy's `.npy` and `.npz`, with the default options; see [`npy_events`].
+    #[cfg(feature = "npy")]
+    Npy,
+}
+
+/// Writes events of a sensor.
+pub(super) type Encode = fn(&EventStream, Option<SensorSize>) -> Result<Vec<u8>, FormatError>;
+
+/// What the module of a format says of it.
+pub(super) struct Spec {
+    /// Its short name.
+    pub(super) name: &'static str,
+    /// Endings of files, in lower case, that tell the format by themselves.
+    pub(super) endings: &'static [&'static str],
+    /// Endings of new files that are written in it.
+    pub(super) endings_written: &'static [&'static str],
+    /// Whether a file that begins like this is of the format.
+    pub(super) begins: fn(&[u8]) -> bool,
+    /// Its state machine, for a sensor that the file may not name.
+    pub(super) decoder: fn(Option<SensorSize>) -> Box<dyn Decode>,
+    /// Its writer, if it has one.
+    pub(super) encode: Option<Encode>,
 }
 
 impl EventFormat {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Bin40, Self::Dat, Self::Evt2, Self::Evt21, Self::Evt3, Self::Es, Self::Aedat2, Self::Aedat31];
+    pub const ALL: &'static [Self] = &[
+        Self::Bin40,
+        Self::Dat,
+        Self::Evt2,
+        Self::Evt21,
+        Self::Evt3,
+        Self::Es,
+        Self::Aedat2,
+        Self::Aedat31,
+        #[cfg(feature = "aedat4")]
+        Self::Aedat4,
+        #[cfg(feature = "npy")]
+        Self::Npy,
+    ];
+
+    fn spec(self) -> &'static Spec {
+        match self {
+            Self::Bin40 => &nmnist_bin::SPEC,
+            Self::Dat => &dat::SPEC,
+            Self::Evt2 => &evt2::SPEC,
+            Self::Evt21 => &evt21::SPEC,
+            Self::Evt3 => &evt3::SPEC,
+            Self::Es => &es::SPEC,
+            Self::Aedat2 => &aedat2::SPEC,
+            Self::Aedat31 => &aedat31::SPEC,
+            #[cfg(feature = "aedat4")]
+            Self::Aedat4 => &aedat4::SPEC,
+            #[cfg(feature = "npy")]
+            Self::Npy => &npy_events::SPEC,
+        }
+    }
 
     /// Its short name: "bin", "dat", "evt2", ...
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Bin40 => "bin",
-            Self::Dat => "dat",
-            Self::Evt2 => "evt2",
-            Self::Evt21 => "evt21",
-            Self::Evt3 => "evt3",
-            Self::Es => "es",
-            Self::Aedat2 => "aedat2",
-            Self::Aedat31 => "aedat31",
-        }
+        self.spec().name
     }
 
     /// The format of a short name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.name() == name)
+        Self::find(|spec| spec.name == name)
+    }
+
+    fn find(is_it: impl Fn(&Spec) -> bool) -> Option<Self> {
+        Self::ALL.iter().copied().find(|format| is_it(format.spec()))
     }
 
     /// The format of a file by its first bytes, or else by its name.
@@ -70,66 +121,26 @@ impl EventFormat {
     /// ```
     pub fn detect(path: &Path, head: &[u8]) -> Option<Self> {
         let head = &head[..head.len().min(HEAD)];
-        Self::by_content(head).or_else(|| Self::by_name(path))
-    }
-
-    fn by_content(head: &[u8]) -> Option<Self> {
-        let magics: [(&[u8], Self); 3] =
-            [(es::MAGIC, Self::Es), (b"#!AER-DAT2.", Self::Aedat2), (b"#!AER-DAT3.", Self::Aedat31)];
-        if let Some((_, format)) = magics.into_iter().find(|(magic, _)| head.starts_with(magic)) {
-            return Some(format);
-        }
-        let names = [
-            ("% evt 2.0", Self::Evt2),
-            ("% evt 2.1", Self::Evt21),
-            ("% evt 3.0", Self::Evt3),
-            ("% format EVT21;", Self::Evt21),
-            ("% format EVT2;", Self::Evt2),
-            ("% format EVT3;", Self::Evt3),
-        ];
-        let is_in_head = |name: &str| head.windows(name.len()).any(|bytes| bytes == name.as_bytes());
-        names
-            .into_iter()
-            .filter(|_| head.starts_with(b"%"))
-            .find(|(name, _)| is_in_head(name))
-            .map(|(_, format)| format)
-    }
-
-    fn by_name(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "bin" | "bs2" => Some(Self::Bin40),
-            "dat" => Some(Self::Dat),
-            "es" => Some(Self::Es),
-            _ => None,
-        }
+        let ending = ending_of(path);
+        Self::find(|spec| (spec.begins)(head)).or_else(|| Self::find(|spec| spec.endings.contains(&&*ending)))
     }
 
     /// The format that a new file of this name is written in: `.bin`, `.bs2`, `.dat`, `.raw` for EVT 3.0, or
     /// `.aedat` for AEDAT 3.1.
     pub fn of_new_file(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()? {
-            "raw" => Some(Self::Evt3),
-            "aedat" => Some(Self::Aedat31),
-            _ => Self::by_name(path),
-        }
+        let ending = ending_of(path);
+        Self::find(|spec| spec.endings_written.contains(&&*ending))
     }
 
-    /// Its state machine; `sensor` is for formats that do not name it, and tells cameras apart in AEDAT 2.0.
+    /// Its state machine; `sensor` is for formats that do not name it, and tells cameras apart in AEDAT 2.0. Archives of
+    /// NumPy are no streams: [`read`] reads them.
     pub fn decoder(self, sensor: Option<SensorSize>) -> Box<dyn Decode> {
-        match self {
-            Self::Bin40 => Box::new(nmnist_bin::Bin40::new(sensor.unwrap_or(BIN40_PIXELS))),
-            Self::Dat => Box::new(dat::Dat::new()),
-            Self::Evt2 => Box::new(evt2::Evt2::new()),
-            Self::Evt21 => Box::new(evt21::Evt21::new()),
-            Self::Evt3 => Box::new(evt3::Evt3::new()),
-            Self::Es => Box::new(es::Es::new()),
-            Self::Aedat2 => Box::new(match sensor.and_then(aedat2::Camera::of_sensor) {
-                Some(camera) => aedat2::Aedat2::new(camera, aedat2::Convention::default()),
-                None => aedat2::Aedat2::auto(aedat2::Convention::default()),
-            }),
-            Self::Aedat31 => Box::new(aedat31::Aedat31::new()),
-        }
+        (self.spec().decoder)(sensor)
     }
+}
+
+fn ending_of(path: &Path) -> String {
+    path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
 }
 
 /// How [`read`] reads.
@@ -153,8 +164,16 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<(EventFormat, Recordin
     let bytes = read_file(path)?;
     let format = options.format.or_else(|| EventFormat::detect(path, &bytes));
     let format = format.ok_or_else(|| DataError::UnknownFormat { path: path.to_owned() })?;
-    let recording = decode(format.decoder(options.sensor), &bytes, options.damage);
+    let recording = decode_as(format, &bytes, options);
     Ok((format, recording.map_err(DataError::malformed(path))?))
+}
+
+fn decode_as(format: EventFormat, bytes: &[u8], options: &ReadOptions) -> Result<Recording, FormatError> {
+    #[cfg(feature = "npy")]
+    if format == EventFormat::Npy && npy_events::is_archive(bytes) {
+        return npy_events::decode(bytes, &npy_events::NpyOptions::default());
+    }
+    decode(format.decoder(options.sensor), bytes, options.damage)
 }
 
 /// The bytes of a file of events; without a sensor, formats that name one get the smallest that holds all events.
@@ -168,24 +187,8 @@ pub fn encode(
     events: &EventStream,
     sensor: Option<SensorSize>,
 ) -> Result<Vec<u8>, FormatError> {
-    match format {
-        EventFormat::Bin40 => nmnist_bin::encode(events),
-        EventFormat::Dat => dat::encode(events, sensor),
-        EventFormat::Evt2 => evt2::encode(events, sensor),
-        EventFormat::Evt3 => evt3::encode(events, sensor),
-        EventFormat::Aedat2 => aedat2::encode(events, camera_of(sensor)?, aedat2::Convention::default()),
-        EventFormat::Aedat31 => aedat31::encode(events, sensor.unwrap_or_else(|| bounds(events))),
-        EventFormat::Evt21 | EventFormat::Es => Err(FormatError::ReadOnly { format: format.name() }),
-    }
-}
-
-fn camera_of(sensor: Option<SensorSize>) -> Result<aedat2::Camera, FormatError> {
-    sensor.and_then(aedat2::Camera::of_sensor).ok_or(FormatError::NoCamera { sensor })
-}
-
-fn bounds(events: &EventStream) -> SensorSize {
-    let side = |v: &[u16]| v.iter().max().map_or(1, |&max| max.saturating_add(1));
-    SensorSize::new(side(events.x()), side(events.y()))
+    let encode = format.spec().encode.ok_or(FormatError::ReadOnly { format: format.name() })?;
+    encode(events, sensor)
 }
 
 /// Writes a file of events, through a temporary file beside it.
@@ -215,7 +218,7 @@ mod tests {
     fn what_one_format_writes_it_reads_and_is_found_to_be() {
         let folder = tempfile::tempdir().unwrap();
         let sensor = Some(SensorSize::new(240, 180));
-        for format in EventFormat::ALL {
+        for &format in EventFormat::ALL {
             assert_eq!(EventFormat::from_name(format.name()), Some(format));
             let extension = if format.name().starts_with("evt") { "raw" } else { format.name() };
             let path = folder.path().join(format!("{}.{extension}", format.name()));

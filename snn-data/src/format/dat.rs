@@ -18,8 +18,10 @@
 
 use std::fmt::Write as _;
 
+use super::any::Spec;
 use super::decode::{self, Damage, Decode, Recording, for_each_word};
-use super::prophesee_header::{Head, Header, bits, check_pixel, finish, pass};
+use super::prophesee::header::{Head, Header, finish, pass};
+use super::prophesee::pixels::{bits, check_pixel};
 use crate::error::FormatError;
 use crate::event::{Event, EventStream, SensorSize};
 
@@ -31,6 +33,15 @@ const CD: u8 = 0x0C;
 const EVENT_2D: u8 = 0x00;
 /// Coordinates have 14 bits.
 const MASK: u16 = (1 << 14) - 1;
+
+pub(super) const SPEC: Spec = Spec {
+    name: "dat",
+    endings: &["dat"],
+    endings_written: &["dat"],
+    begins: |_| false,
+    decoder: |_| Box::new(Dat::new()),
+    encode: Some(encode),
+};
 
 /// Decodes the bytes of a recording.
 ///

@@ -67,6 +67,25 @@ impl<D: Decode + ?Sized> Decode for Box<D> {
     }
 }
 
+/// Times of a clock that does not fit into 32 bits, counted from the multiple of 2^31 us before its first.
+#[derive(Debug, Clone, Copy, Default)]
+#[cfg(any(feature = "aedat4", feature = "npy"))]
+pub(super) struct Origin(Option<i64>);
+
+#[cfg(any(feature = "aedat4", feature = "npy"))]
+impl Origin {
+    /// Time since the origin; `None` before it.
+    pub(super) fn since(&mut self, us: i64) -> Option<i64> {
+        let origin = *self.0.get_or_insert(us >> 31 << 31);
+        us.checked_sub(origin).filter(|&since| since >= 0)
+    }
+
+    /// The origin; 0 before there was a time.
+    pub(super) fn us(self) -> i64 {
+        self.0.unwrap_or(0)
+    }
+}
+
 /// What a file of events holds.
 #[derive(Debug, Default)]
 pub struct Recording {
@@ -184,7 +203,7 @@ impl<R: Read, D: Decode> EventReader<R, D> {
 }
 
 /// Offers each whole `N`-byte word of `bytes` with its offset; returns the number of bytes taken.
-pub(super) fn for_each_word<const N: usize>(
+pub(in crate::format) fn for_each_word<const N: usize>(
     bytes: &[u8],
     offset: usize,
     mut each: impl FnMut([u8; N], usize) -> Result<(), FormatError>,
@@ -197,7 +216,7 @@ pub(super) fn for_each_word<const N: usize>(
 }
 
 /// An error if bytes are left of a part of `expected` bytes.
-pub(super) fn nothing_left(
+pub(in crate::format) fn nothing_left(
     rest: &[u8],
     offset: usize,
     field: &'static str,

@@ -25,6 +25,7 @@
 //!
 //! A. Marcireau, "Event Stream", version 2.0, <https://github.com/neuromorphic-paris/event_stream>.
 
+use super::any::Spec;
 use super::decode::{self, Damage, Decode, Recording, nothing_left};
 use crate::error::FormatError;
 use crate::event::{Event, EventStream, SensorSize};
@@ -39,6 +40,15 @@ const OVERFLOW: u8 = 0xFF;
 /// Time that an overflow byte adds, in us.
 const OVERFLOW_US: u64 = 127;
 const DVS: u8 = 1;
+
+pub(super) const SPEC: Spec = Spec {
+    name: "es",
+    endings: &["es"],
+    endings_written: &[],
+    begins: |head| head.starts_with(MAGIC),
+    decoder: |_| Box::new(Es::new()),
+    encode: None,
+};
 
 /// Decodes the bytes of a recording; rows are counted from the top.
 ///

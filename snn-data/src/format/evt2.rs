@@ -25,8 +25,11 @@
 //!
 //! Prophesee, "EVT 2.0 format", <https://docs.prophesee.ai/stable/data/encoding_formats/evt2.html>.
 
-use super::decode::{self, Damage, Decode, Recording, for_each_word};
-use super::prophesee_header::{EVT_PIXELS, Head, bits, check_pixel, finish, pass, raw_head, raw_text};
+use super::any::Spec;
+use super::decode::{self, Damage, Recording};
+use super::prophesee::header::{self, Head, raw_text};
+use super::prophesee::pixels::{EVT_PIXELS, bits, check_pixel};
+use super::prophesee::raw::{Raw, Words};
 use crate::error::FormatError;
 use crate::event::{Event, EventStream, SensorSize};
 
@@ -39,6 +42,15 @@ const LOW_BITS: u32 = 6;
 const HIGH_BITS: u32 = 28;
 /// What the header must say.
 const ENCODING: (&str, &str) = ("2.0", "EVT2");
+
+pub(super) const SPEC: Spec = Spec {
+    name: "evt2",
+    endings: &[],
+    endings_written: &[],
+    begins: |head| header::names(head, ENCODING),
+    decoder: |_| Box::new(Evt2::new()),
+    encode: Some(encode),
+};
 
 /// Decodes the bytes of a recording.
 ///
@@ -66,51 +78,38 @@ pub fn decode(bytes: &[u8]) -> Result<Recording, FormatError> {
 }
 
 /// The format's state machine.
+pub type Evt2 = Raw<Evt2Words, WORD_BYTES>;
+
+/// What the words do.
 #[derive(Debug, Clone, Default)]
-pub struct Evt2 {
-    head: Option<Head>,
+pub struct Evt2Words {
     clock: Clock,
     n_skipped: usize,
 }
 
-impl Evt2 {
-    /// A decoder at the beginning of a file.
-    pub fn new() -> Self {
-        Self::default()
-    }
+impl Words<WORD_BYTES> for Evt2Words {
+    const ENCODING: (&'static str, &'static str) = ENCODING;
+    const LINE: &'static str = "% evt 2.0";
 
-    fn word(&mut self, word: u32, offset: usize, events: &mut EventStream) -> Result<(), FormatError> {
+    fn word(
+        &mut self,
+        word: [u8; WORD_BYTES],
+        head: &Head,
+        offset: usize,
+        events: &mut EventStream,
+    ) -> Result<(), FormatError> {
+        let word = u32::from_le_bytes(word);
         let kind = word >> 28;
         match (kind, self.clock.time(word >> 22 & 0x3F, offset)) {
             (TIME_HIGH, _) => self.clock.set_high(word & 0x0FFF_FFFF),
             (0 | 1, Some(t)) => {
                 let (x, y) = (bits(word, 11, 0x7FF), bits(word, 0, 0x7FF));
-                self.sensor().unwrap_or(EVT_PIXELS).check(x, y, offset)?;
+                head.sensor.unwrap_or(EVT_PIXELS).check(x, y, offset)?;
                 events.push(Event { x, y, on: kind == 1, t: t? });
             }
             _ => self.n_skipped += 1,
         }
         Ok(())
-    }
-}
-
-impl Decode for Evt2 {
-    fn feed(&mut self, bytes: &[u8], offset: usize, events: &mut EventStream) -> Result<usize, FormatError> {
-        let Some(start) = pass(&mut self.head, bytes, read_head)? else { return Ok(0) };
-        let words = bytes.get(start..).unwrap_or_default();
-        events.reserve(words.len() / WORD_BYTES);
-        let taken = for_each_word(words, offset + start, |word: [u8; WORD_BYTES], offset| {
-            self.word(u32::from_le_bytes(word), offset, events)
-        })?;
-        Ok(start + taken)
-    }
-
-    fn finish(&self, rest: &[u8], offset: usize) -> Result<(), FormatError> {
-        finish(self.head.as_ref(), rest, offset, read_head, WORD_BYTES as u64)
-    }
-
-    fn sensor(&self) -> Option<SensorSize> {
-        self.head.as_ref()?.sensor
     }
 
     fn origin_us(&self) -> i64 {
@@ -120,10 +119,6 @@ impl Decode for Evt2 {
     fn n_skipped(&self) -> usize {
         self.n_skipped
     }
-}
-
-fn read_head(bytes: &[u8], is_over: bool) -> Result<Option<Head>, FormatError> {
-    raw_head(bytes, is_over, ENCODING, "% evt 2.0")
 }
 
 /// The 34-bit clock of EVT 2.0 and 2.1.

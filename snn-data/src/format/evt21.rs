@@ -27,14 +27,28 @@
 //! Prophesee, "EVT 2.1 format", <https://docs.prophesee.ai/stable/data/encoding_formats/evt21.html>, which also
 //! describes the two byte orders; the positions of the fields are those of OpenEB.
 
-use super::decode::{self, Damage, Decode, Recording, for_each_word};
+use super::any::Spec;
+use super::decode::{self, Damage, Recording};
 use super::evt2::Clock;
-use super::prophesee_header::{EVT_PIXELS, Head, bits, finish, pass, push_vector, raw_head};
+use super::prophesee::header::{self, Head};
+use super::prophesee::pixels::{EVT_PIXELS, bits, push_vector};
+use super::prophesee::raw::{Raw, Words};
 use crate::error::FormatError;
-use crate::event::{Event, EventStream, SensorSize};
+use crate::event::{Event, EventStream};
 
 /// Bytes of one word.
 pub const WORD_BYTES: usize = 8;
+/// What the header must say.
+const ENCODING: (&str, &str) = ("2.1", "EVT21");
+
+pub(super) const SPEC: Spec = Spec {
+    name: "evt21",
+    endings: &[],
+    endings_written: &[],
+    begins: |head| header::names(head, ENCODING),
+    decoder: |_| Box::new(Evt21::new()),
+    encode: None,
+};
 
 /// Decodes the bytes of a recording; its header has to name the byte order unless that is little-endian.
 ///
@@ -61,68 +75,52 @@ pub fn decode(bytes: &[u8]) -> Result<Recording, FormatError> {
     decode::decode(Evt21::new(), bytes, Damage::Refuse)
 }
 
-/// The format's state machine.
+/// The format's state machine, in the byte order that the header names; little-endian if it names none.
+pub type Evt21 = Raw<Evt21Words, WORD_BYTES>;
+
+impl Evt21 {
+    /// A decoder at the beginning of a file with swapped halves, whatever its header says.
+    pub fn legacy() -> Self {
+        let mut decoder = Self::new();
+        decoder.words.is_legacy = true;
+        decoder
+    }
+}
+
+/// What the words do.
 #[derive(Debug, Clone, Default)]
-pub struct Evt21 {
-    head: Option<Head>,
+pub struct Evt21Words {
     is_legacy: bool,
     clock: Clock,
     n_skipped: usize,
 }
 
-impl Evt21 {
-    /// A decoder at the beginning of a file, in the byte order that its header names; little-endian if it names
-    /// none.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// A decoder at the beginning of a file with swapped halves, whatever its header says.
-    pub fn legacy() -> Self {
-        Self { is_legacy: true, ..Self::default() }
-    }
+impl Words<WORD_BYTES> for Evt21Words {
+    const ENCODING: (&'static str, &'static str) = ENCODING;
+    const LINE: &'static str = "% evt 2.1";
 
     fn word(
         &mut self,
-        upper: u32,
-        mask: u32,
+        word: [u8; WORD_BYTES],
+        head: &Head,
         offset: usize,
         events: &mut EventStream,
     ) -> Result<(), FormatError> {
+        let [a, b, c, d, e, f, g, h] = word;
+        let (first, second) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        let is_legacy = self.is_legacy || head.is_legacy;
+        let (upper, mask) = if is_legacy { (first, second) } else { (second, first) };
         let kind = upper >> 28;
         match (kind, self.clock.time(upper >> 22 & 0x3F, offset)) {
             (8, _) => self.clock.set_high(upper & 0x0FFF_FFFF),
             (0 | 1, Some(t)) => {
                 let (x, y, on) = (bits(upper, 11, 0x7FF), bits(upper, 0, 0x7FF), kind == 1);
-                let sensor = self.sensor().unwrap_or(EVT_PIXELS);
+                let sensor = head.sensor.unwrap_or(EVT_PIXELS);
                 push_vector(events, Event { x, y, on, t: t? }, mask, sensor, offset)?;
             }
             _ => self.n_skipped += 1,
         }
         Ok(())
-    }
-}
-
-impl Decode for Evt21 {
-    fn feed(&mut self, bytes: &[u8], offset: usize, events: &mut EventStream) -> Result<usize, FormatError> {
-        let Some(start) = pass(&mut self.head, bytes, read_head)? else { return Ok(0) };
-        let is_legacy = self.is_legacy || self.head.as_ref().is_some_and(|head| head.is_legacy);
-        let words = bytes.get(start..).unwrap_or_default();
-        events.reserve(words.len() / WORD_BYTES);
-        let taken = for_each_word(words, offset + start, |[a, b, c, d, e, f, g, h], offset| {
-            let (first, second) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
-            let (upper, mask) = if is_legacy { (first, second) } else { (second, first) };
-            self.word(upper, mask, offset, events)
-        })?;
-        Ok(start + taken)
-    }
-
-    fn finish(&self, rest: &[u8], offset: usize) -> Result<(), FormatError> {
-        finish(self.head.as_ref(), rest, offset, read_head, WORD_BYTES as u64)
-    }
-
-    fn sensor(&self) -> Option<SensorSize> {
-        self.head.as_ref()?.sensor
     }
 
     fn origin_us(&self) -> i64 {
@@ -134,15 +132,12 @@ impl Decode for Evt21 {
     }
 }
 
-fn read_head(bytes: &[u8], is_over: bool) -> Result<Option<Head>, FormatError> {
-    raw_head(bytes, is_over, ("2.1", "EVT21"), "% evt 2.1")
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::event::SensorSize;
 
     const HIGH: u64 = 0x8000_0001 << 32;
     const CD: u64 = (2 << 22 | 32 << 11 | 5) << 32;

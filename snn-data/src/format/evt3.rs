@@ -30,9 +30,12 @@
 //!
 //! Prophesee, "EVT 3.0 format", <https://docs.prophesee.ai/stable/data/encoding_formats/evt3.html>.
 
-use super::decode::{self, Damage, Decode, Recording, for_each_word};
+use super::any::Spec;
+use super::decode::{self, Damage, Recording};
 use super::evt2::unwrap_high;
-use super::prophesee_header::{EVT_PIXELS, Head, check_pixel, finish, pass, push_vector, raw_head, raw_text};
+use super::prophesee::header::{self, Head, raw_text};
+use super::prophesee::pixels::{EVT_PIXELS, bits, check_pixel, push_vector};
+use super::prophesee::raw::{Raw, Words};
 use crate::error::FormatError;
 use crate::event::{Event, EventStream, SensorSize};
 
@@ -51,6 +54,15 @@ const TIME_BITS: u32 = 12;
 const MAX_STEP: u32 = 1 << (TIME_BITS - 2);
 /// What the header must say.
 const ENCODING: (&str, &str) = ("3.0", "EVT3");
+
+pub(super) const SPEC: Spec = Spec {
+    name: "evt3",
+    endings: &[],
+    endings_written: &["raw"],
+    begins: |head| header::names(head, ENCODING),
+    decoder: |_| Box::new(Evt3::new()),
+    encode: Some(encode),
+};
 
 /// Decodes the bytes of a recording.
 ///
@@ -81,9 +93,11 @@ pub fn decode(bytes: &[u8]) -> Result<Recording, FormatError> {
 }
 
 /// The format's state machine.
+pub type Evt3 = Raw<Evt3Words, WORD_BYTES>;
+
+/// What the words do.
 #[derive(Debug, Clone, Default)]
-pub struct Evt3 {
-    head: Option<Head>,
+pub struct Evt3Words {
     high: Option<u64>,
     low: u16,
     y: Option<u16>,
@@ -92,21 +106,34 @@ pub struct Evt3 {
     n_skipped: usize,
 }
 
-impl Evt3 {
-    /// A decoder at the beginning of a file.
-    pub fn new() -> Self {
-        Self::default()
-    }
+/// Where the events of a word go.
+struct Out<'a> {
+    events: &'a mut EventStream,
+    sensor: SensorSize,
+    offset: usize,
+}
 
-    fn word(&mut self, word: u16, offset: usize, events: &mut EventStream) -> Result<(), FormatError> {
+impl Words<WORD_BYTES> for Evt3Words {
+    const ENCODING: (&'static str, &'static str) = ENCODING;
+    const LINE: &'static str = "% evt 3.0";
+
+    fn word(
+        &mut self,
+        word: [u8; WORD_BYTES],
+        head: &Head,
+        offset: usize,
+        events: &mut EventStream,
+    ) -> Result<(), FormatError> {
+        let word = u16::from_le_bytes(word);
+        let mut out = Out { events, sensor: head.sensor.unwrap_or(EVT_PIXELS), offset };
         let value = word & 0xFFF;
         let (x, on) = (value & 0x7FF, value >> 11 == 1);
         match word >> 12 {
             ADDR_Y => self.y = Some(x),
-            ADDR_X => self.push(Some((x, on)), 1, offset, events)?,
+            ADDR_X => self.push(Some((x, on)), 1, &mut out)?,
             VECT_BASE_X => self.base = Some((x, on)),
-            VECT_12 => self.vector(value, 12, offset, events)?,
-            VECT_8 => self.vector(value & 0xFF, 8, offset, events)?,
+            VECT_12 => self.vector(value, 12, &mut out)?,
+            VECT_8 => self.vector(value & 0xFF, 8, &mut out)?,
             TIME_LOW => self.low = value,
             TIME_HIGH => {
                 let high = unwrap_high(self.high, value.into(), TIME_BITS);
@@ -119,64 +146,29 @@ impl Evt3 {
         Ok(())
     }
 
-    fn vector(
-        &mut self,
-        mask: u16,
-        len: u16,
-        offset: usize,
-        events: &mut EventStream,
-    ) -> Result<(), FormatError> {
-        let base = self.base;
-        self.base = base.map(|(x, on)| (x.saturating_add(len), on));
-        self.push(base, mask, offset, events)
-    }
-
-    /// Appends the events of `mask` from column and polarity `at` on; counts them as skipped while their time or
-    /// row is not known.
-    fn push(
-        &mut self,
-        at: Option<(u16, bool)>,
-        mask: u16,
-        offset: usize,
-        events: &mut EventStream,
-    ) -> Result<(), FormatError> {
-        let (Some((x, on)), Some(y), Some(high)) = (at, self.y, self.high) else {
-            self.n_skipped += 1;
-            return Ok(());
-        };
-        let t = u32::try_from(high << TIME_BITS | u64::from(self.low));
-        let t = t.map_err(|_| FormatError::TimeOverflow { offset })?;
-        let sensor = self.sensor().unwrap_or(EVT_PIXELS);
-        push_vector(events, Event { x, y, on, t }, mask.into(), sensor, offset)
-    }
-}
-
-impl Decode for Evt3 {
-    fn feed(&mut self, bytes: &[u8], offset: usize, events: &mut EventStream) -> Result<usize, FormatError> {
-        let Some(start) = pass(&mut self.head, bytes, read_head)? else { return Ok(0) };
-        let words = bytes.get(start..).unwrap_or_default();
-        events.reserve(words.len() / WORD_BYTES);
-        let taken = for_each_word(words, offset + start, |word: [u8; WORD_BYTES], offset| {
-            self.word(u16::from_le_bytes(word), offset, events)
-        })?;
-        Ok(start + taken)
-    }
-
-    fn finish(&self, rest: &[u8], offset: usize) -> Result<(), FormatError> {
-        finish(self.head.as_ref(), rest, offset, read_head, WORD_BYTES as u64)
-    }
-
-    fn sensor(&self) -> Option<SensorSize> {
-        self.head.as_ref()?.sensor
-    }
-
     fn n_skipped(&self) -> usize {
         self.n_skipped
     }
 }
 
-fn read_head(bytes: &[u8], is_over: bool) -> Result<Option<Head>, FormatError> {
-    raw_head(bytes, is_over, ENCODING, "% evt 3.0")
+impl Evt3Words {
+    fn vector(&mut self, mask: u16, len: u16, out: &mut Out<'_>) -> Result<(), FormatError> {
+        let base = self.base;
+        self.base = base.map(|(x, on)| (x.saturating_add(len), on));
+        self.push(base, mask, out)
+    }
+
+    /// Appends the events of `mask` from column and polarity `at` on; counts them as skipped while their time or
+    /// row is not known.
+    fn push(&mut self, at: Option<(u16, bool)>, mask: u16, out: &mut Out<'_>) -> Result<(), FormatError> {
+        let (Some((x, on)), Some(y), Some(high)) = (at, self.y, self.high) else {
+            self.n_skipped += 1;
+            return Ok(());
+        };
+        let t = u32::try_from(high << TIME_BITS | u64::from(self.low));
+        let t = t.map_err(|_| FormatError::TimeOverflow { offset: out.offset })?;
+        push_vector(out.events, Event { x, y, on, t }, mask.into(), out.sensor, out.offset)
+    }
 }
 
 /// Encodes a recording, without vectors; the header names `sensor` when there is one.
@@ -241,7 +233,7 @@ impl Writer {
 }
 
 fn low_bits(value: u32) -> u16 {
-    super::prophesee_header::bits(value, 0, 0xFFF)
+    bits(value, 0, 0xFFF)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 
 use std::path::Path;
 
+use super::any::Spec;
 use super::decode::{self, Damage, Decode, for_each_word, nothing_left};
 use super::{read_file, write_file};
 use crate::error::{DataError, FormatError};
@@ -26,6 +27,18 @@ const OVERFLOW_ROW: u8 = 240;
 const OVERFLOW_US: u32 = 1 << 13;
 /// Largest time that fits into an event, in us.
 const MAX_US: u32 = (1 << 23) - 1;
+
+/// Pixels that the layout can name.
+const PIXELS: SensorSize = SensorSize::new(256, 240);
+
+pub(super) const SPEC: Spec = Spec {
+    name: "bin",
+    endings: &["bin", "bs2"],
+    endings_written: &["bin", "bs2"],
+    begins: |_| false,
+    decoder: |sensor| Box::new(Bin40::new(sensor.unwrap_or(PIXELS))),
+    encode: Some(|events, _| encode(events)),
+};
 
 /// Decodes the bytes of a recording.
 ///
@@ -69,6 +82,31 @@ impl Bin40 {
 
 impl Decode for Bin40 {
     fn feed(&mut self, bytes: &[u8], offset: usize, events: &mut EventStream) -> Result<usize, FormatError> {
+        let (words, _) = bytes.as_chunks::<EVENT_BYTES>();
+        let is_plain =
+            |&[x, y, ..]: &[u8; EVENT_BYTES]| (y != OVERFLOW_ROW) & self.sensor.contains(x.into(), y.into());
+        if self.overflow_us == 0 && words.iter().all(is_plain) {
+            let [x, y] = [0, 1].map(|k| move |word: [u8; EVENT_BYTES]| u16::from(word[k]));
+            let on = |word: [u8; EVENT_BYTES]| word[2] & 0x80 != 0;
+            events.extend_by(words, x, y, on, |word| decode_word(word).t);
+            return Ok(words.len() * EVENT_BYTES);
+        }
+        self.feed_slowly(bytes, offset, events)
+    }
+
+    fn finish(&self, rest: &[u8], offset: usize) -> Result<(), FormatError> {
+        nothing_left(rest, offset, "event", EVENT_BYTES as u64)
+    }
+}
+
+impl Bin40 {
+    /// Event by event: with overflow rows, and up to the first that is wrong.
+    fn feed_slowly(
+        &mut self,
+        bytes: &[u8],
+        offset: usize,
+        events: &mut EventStream,
+    ) -> Result<usize, FormatError> {
         events.reserve(bytes.len() / EVENT_BYTES);
         for_each_word(bytes, offset, |word: [u8; EVENT_BYTES], offset| {
             let overflow = || FormatError::TimeOverflow { offset };
@@ -82,10 +120,6 @@ impl Decode for Bin40 {
             events.push(Event { t, ..event });
             Ok(())
         })
-    }
-
-    fn finish(&self, rest: &[u8], offset: usize) -> Result<(), FormatError> {
-        nothing_left(rest, offset, "event", EVENT_BYTES as u64)
     }
 }
 

@@ -123,6 +123,10 @@ impl Augment {
 }
 
 impl Transform for Augment {
+    fn validate(&self) -> Result<(), DataError> {
+        self.check().map(|_| ())
+    }
+
     fn apply(&self, events: &EventStream, sensor: SensorSize, key: SampleKey) -> EventStream {
         Self::apply(self, events, sensor, key)
     }

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use super::SampleKey;
+use crate::error::DataError;
 use crate::event::{EventStream, SensorSize};
 
 /// A pure function from events to events.
@@ -12,6 +13,15 @@ pub trait Transform: Send + Sync + Debug {
     /// Size of the sensor that the events seem to come from afterwards.
     fn sensor(&self, from: SensorSize) -> SensorSize {
         from
+    }
+
+    /// An error unless the settings are sensible.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::BadSetting`].
+    fn validate(&self) -> Result<(), DataError> {
+        Ok(())
     }
 
     /// The transformed events of a recording of `sensor`; events that leave the sensor are left out.
@@ -49,11 +59,20 @@ impl Chain {
         self.transforms.push(Box::new(transform));
         self
     }
+
+    /// Whether events stay as they are.
+    pub fn is_empty(&self) -> bool {
+        self.transforms.is_empty()
+    }
 }
 
 impl Transform for Chain {
     fn sensor(&self, from: SensorSize) -> SensorSize {
         self.transforms.iter().fold(from, |sensor, transform| transform.sensor(sensor))
+    }
+
+    fn validate(&self) -> Result<(), DataError> {
+        self.transforms.iter().try_for_each(|transform| transform.validate())
     }
 
     fn apply(&self, events: &EventStream, mut sensor: SensorSize, key: SampleKey) -> EventStream {

@@ -293,44 +293,25 @@ impl Framer {
     }
 
     fn add_time_bins(&self, events: &EventStream, clip: &Clip, n: usize, frames: &mut [u8]) {
-        let last = n - 1;
+        let pixels = Pixels::new(self, clip);
+        let mut bin = Bin { frame: 0, from_us: 0, to_us: 0 };
         for event in events.iter().filter(|event| clip.contains(event.t)) {
             let since = u64::from(event.t - clip.start_us);
-            let frame = index(since * wide(n) / clip.window_us).min(last);
-            self.add_event(event, frame, clip, frames);
+            // Most events are in the bin of the one before, which saves a division.
+            if !(bin.from_us..bin.to_us).contains(&since) {
+                bin = Bin::of(since, n, clip.window_us);
+            }
+            pixels.add(event, bin.frame, frames);
         }
     }
 
     fn add_equal_counts(&self, events: &EventStream, clip: &Clip, n: usize, frames: &mut [u8]) {
+        let pixels = Pixels::new(self, clip);
         let n_events = wide(events.t().iter().filter(|&&t| clip.contains(t)).count());
         let counted = events.iter().filter(|event| clip.contains(event.t)).zip(0u64..);
         for (event, k) in counted {
-            self.add_event(event, index(k * wide(n) / n_events), clip, frames);
+            pixels.add(event, index(k * wide(n) / n_events), frames);
         }
-    }
-
-    fn add_event(&self, event: Event, frame: usize, clip: &Clip, frames: &mut [u8]) {
-        let Some((x, y)) = self.place(event, clip) else { return };
-        let (height, width) = (usize::from(self.size.height), usize::from(self.size.width));
-        let row = (frame * 2 + usize::from(event.on)) * height + usize::from(y);
-        let value = &mut frames[row * width + usize::from(x)];
-        *value = match self.settings.value {
-            FrameValue::Counts => value.saturating_add(1),
-            FrameValue::Binary => 1,
-        };
-    }
-
-    /// The pixel of an event in the frame, or `None` when it is off the sensor or cropped away.
-    fn place(&self, event: Event, clip: &Clip) -> Option<(u16, u16)> {
-        if !self.sensor.contains(event.x, event.y) {
-            return None;
-        }
-        let x = offset_within(event.x, clip.shift.0, self.sensor.width)?;
-        let y = offset_within(event.y, clip.shift.1, self.sensor.height)?;
-        Some((
-            coordinate_within(i32::from(x) - self.margin.0, self.size.width)?,
-            coordinate_within(i32::from(y) - self.margin.1, self.size.height)?,
-        ))
     }
 
     /// The part of a recording that is used, and where it is moved to.
@@ -385,6 +366,67 @@ fn shift_to_center(length: u16, sum: u64, n: u64) -> i32 {
     if n == 0 { 0 } else { round_i32((f32::from(length) - 1.0) / 2.0 - mean) }
 }
 
+/// A frame, and the times since the origin that go to it.
+struct Bin {
+    frame: usize,
+    from_us: u64,
+    to_us: u64,
+}
+
+impl Bin {
+    /// The bin of `since` when `n` bins divide `window_us`; all later times go to the last.
+    fn of(since: u64, n: usize, window_us: u64) -> Self {
+        let n = wide(n);
+        let k = (since * n / window_us).min(n - 1);
+        let start = |k: u64| (k * window_us).div_ceil(n);
+        let to_us = if k == n - 1 { u64::MAX } else { start(k + 1) };
+        Self { frame: index(k), from_us: start(k), to_us }
+    }
+}
+
+/// Where the columns and rows of the sensor lie in the values of a plane, after shift and crop.
+struct Pixels {
+    /// Nothing for what is cropped away.
+    columns: Vec<Option<usize>>,
+    rows: Vec<Option<usize>>,
+    n_values: usize,
+    value: FrameValue,
+}
+
+impl Pixels {
+    fn new(framer: &Framer, clip: &Clip) -> Self {
+        let axis = |limit: u16, shift: i32, margin: i32, size: u16| {
+            let place = move |v| {
+                let moved = offset_within(v, shift, limit)?;
+                coordinate_within(i32::from(moved) - margin, size).map(usize::from)
+            };
+            (0..limit).map(place)
+        };
+        let Framer { sensor, size, margin, .. } = *framer;
+        let width = usize::from(size.width);
+        let columns = axis(sensor.width, clip.shift.0, margin.0, size.width).collect();
+        let rows = axis(sensor.height, clip.shift.1, margin.1, size.height);
+        Self {
+            columns,
+            rows: rows.map(|row| row.map(|row| row * width)).collect(),
+            n_values: width * usize::from(size.height),
+            value: framer.settings.value,
+        }
+    }
+
+    /// Adds an event to a frame, unless it is off the sensor or cropped away.
+    fn add(&self, event: Event, frame: usize, frames: &mut [u8]) {
+        let column = self.columns.get(usize::from(event.x)).copied().flatten();
+        let row = self.rows.get(usize::from(event.y)).copied().flatten();
+        let (Some(column), Some(row)) = (column, row) else { return };
+        let value = &mut frames[(frame * 2 + usize::from(event.on)) * self.n_values + row + column];
+        *value = match self.value {
+            FrameValue::Counts => value.saturating_add(1),
+            FrameValue::Binary => 1,
+        };
+    }
+}
+
 /// The used part of one recording.
 struct Clip {
     start_us: u32,
@@ -407,6 +449,22 @@ mod tests {
     use super::*;
 
     const SENSOR: SensorSize = SensorSize::new(4, 4);
+
+    proptest! {
+        #[test]
+        fn bins_are_those_of_the_division(since in 0u64..500_000, n in 1usize..40, window in 1u64..400_000) {
+            let bin = Bin::of(since, n, window);
+            let frame = |t: u64| index(t * wide(n) / window).min(n - 1);
+            prop_assert_eq!(bin.frame, frame(since));
+            prop_assert!((bin.from_us..bin.to_us).contains(&since));
+            prop_assert_eq!(frame(bin.from_us), bin.frame);
+            prop_assert!(bin.from_us == 0 || frame(bin.from_us - 1) < bin.frame);
+            if bin.to_us < u64::MAX {
+                prop_assert_eq!(frame(bin.to_us - 1), bin.frame);
+                prop_assert!(frame(bin.to_us) > bin.frame);
+            }
+        }
+    }
 
     fn at(times: &[u32]) -> EventStream {
         times.iter().map(|&t| Event { x: 1, y: 2, on: true, t }).collect()

@@ -11,12 +11,17 @@ use snn_bench::view::{self, Clip};
 use snn_data::SensorSize;
 use snn_data::format::any::{self, EventFormat, ReadOptions};
 use snn_data::format::decode::{Damage, Recording};
+use snn_data::stats::Histogram;
 use std::path::{Path, PathBuf};
+
+/// Bins of the events of a file over time.
+const N_BINS: usize = 20;
 
 /// How a file is read.
 #[derive(Debug, Args)]
 pub(super) struct ReadArgs {
-    /// Format of the file, where its first bytes and its name do not tell: bin, dat, evt2, evt21, evt3, es, aedat2, aedat31.
+    /// Format of the file, where its first bytes and its name do not tell: bin, dat, evt2, evt21, evt3, es, aedat2, aedat31,
+    /// aedat4, npy.
     #[arg(long, value_name = "NAME", value_parser = format_of)]
     format: Option<EventFormat>,
     /// Sensor size, for formats that do not name it.
@@ -55,7 +60,7 @@ pub(in super::super) struct ViewArgs {
 }
 
 fn format_of(name: &str) -> Result<EventFormat, String> {
-    let names = || EventFormat::ALL.map(EventFormat::name).join(", ");
+    let names = || EventFormat::ALL.iter().map(|format| format.name()).collect::<Vec<_>>().join(", ");
     EventFormat::from_name(name).ok_or_else(|| format!("expected one of {}", names()))
 }
 
@@ -86,11 +91,15 @@ pub(super) fn stats(file: &Path, args: &ReadArgs, output: Output) -> anyhow::Res
         "x_max": events.x().iter().max(),
         "y_max": events.y().iter().max(),
         "on": events.n_on(),
+        "histogram_us": Histogram::of(events.t(), N_BINS).as_ref().map(super::histogram_json),
         "sensor": sensor.map(|s| [s.width, s.height]),
         "skipped": n_skipped,
         "damage": damage.as_ref().map(ToString::to_string),
     });
-    output.print(lines.join("\n"), &object)?;
+    let histogram = Histogram::of(events.t(), N_BINS);
+    let histogram =
+        histogram.map_or(String::new(), |h| format!("\n{}", super::bars("events from us on", &h)));
+    output.print(lines.join("\n") + &histogram, &object)?;
     Ok(Outcome::Passed)
 }
 
@@ -151,7 +160,7 @@ pub(super) fn view(args: &ViewArgs, output: Output) -> anyhow::Result<Outcome> {
     let (format, recording) = read(&args.file, &args.read)?;
     let events = &recording.events;
     ensure!(!events.is_empty(), "{}: no events", args.file.display());
-    let bounds = SensorSize::new(side(events.x()), side(events.y()));
+    let bounds = events.bounds();
     let title = args.file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let sensor = recording.sensor.or(args.read.sensor).unwrap_or(bounds);
     let clip = Clip { title: &title, events, sensor, facts: facts(format, &recording) };
@@ -160,9 +169,4 @@ pub(super) fn view(args: &ViewArgs, output: Output) -> anyhow::Result<Outcome> {
     let object = json!({ "page": args.out, "frames": args.frames, "events": events.len() });
     output.print(format!("page: {}", args.out.display()), &object)?;
     Ok(Outcome::Passed)
-}
-
-/// Pixels along an axis, as far as events show.
-fn side(coordinates: &[u16]) -> u16 {
-    coordinates.iter().max().map_or(1, |&max| max.saturating_add(1))
 }

@@ -1,6 +1,10 @@
-//! `data check`, `data stats`, `data make`, `data convert`, `data view`.
+//! `data check`, `data stats`, `data fetch`, `data make`, `data convert`, `data view`.
 
+mod cache;
 mod clip;
+mod fetch;
+mod simulate;
+mod source;
 
 use super::Outcome;
 use super::output::Output;
@@ -13,11 +17,11 @@ use snn_bench::run_dir::write_atomic;
 use snn_bench::table::{Column, Table, thousands};
 use snn_data::datasets::glyphs::{Glyphs, GlyphsConfig};
 use snn_data::datasets::idx_images::IdxImages;
-use snn_data::datasets::nmnist::{NMnist, Selection};
+use snn_data::datasets::kind::{Opened, Samples};
 use snn_data::datasets::simulated::SimulatedImages;
-use snn_data::simulator::SimulatorConfig;
-use snn_data::stats::{CheckReport, DatasetStats, Problem, Spread, check};
-use snn_data::{DataError, Dataset, EventStream, Part, SensorSize, export};
+use snn_data::stats::{CheckReport, DatasetStats, Histogram, Problem, Spread, check};
+use snn_data::{DataError, Dataset, EventStream, Part, SensorSize, Subset, export};
+use source::{KindArg, Source};
 use std::path::{Path, PathBuf};
 
 /// The file that marks a folder of simulated recordings.
@@ -26,11 +30,18 @@ pub(super) const SIMULATED: &str = "simulated.toml";
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Read every file and list all that is wrong; exit code 1 if anything is.
-    Check(Source),
+    Check(CheckArgs),
+    /// Frames on disk: make, check, list, remove.
+    #[command(subcommand)]
+    Cache(cache::Verb),
     /// Classes, events, durations, share of ON events, rates; or what one file of events holds.
     Stats(StatsArgs),
+    /// Fetch a published data set, or say how to get it by hand; exit code 1 if it has to be.
+    Fetch(fetch::FetchArgs),
     /// Write simulated recordings in the layout of N-MNIST.
     Make(MakeArgs),
+    /// Compare simulated events with recordings of the same images.
+    Calibrate(simulate::CalibrateArgs),
     /// Write the events of a file in another format.
     Convert(clip::ConvertArgs),
     /// Show a file of events as a page with a slider over time.
@@ -38,9 +49,19 @@ pub(super) enum Verb {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    kind: KindArg,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct StatsArgs {
     #[command(flatten)]
     source: FileOrSource,
+    #[command(flatten)]
+    kind: KindArg,
     #[command(flatten)]
     read: clip::ReadArgs,
 }
@@ -50,18 +71,7 @@ pub(super) struct StatsArgs {
 struct FileOrSource {
     /// One file of events, in any format.
     file: Option<PathBuf>,
-    /// Folder in the layout of N-MNIST.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The built-in simulated glyphs.
-    #[arg(long)]
-    glyphs: bool,
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub(super) struct Source {
-    /// Folder in the layout of N-MNIST.
+    /// Folder of a data set; which one is found by what lies there.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The built-in simulated glyphs.
@@ -86,33 +96,53 @@ pub(super) struct MakeArgs {
     /// Seed of drawings, noise and camera shake.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Index of the first image of the training part.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "from_images")]
+    first_image: usize,
+    #[command(flatten)]
+    camera: simulate::CameraArgs,
 }
 
 pub(super) fn run(verb: &Verb, output: Output) -> anyhow::Result<Outcome> {
     match verb {
-        Verb::Check(source) => run_check(source.data.as_deref(), output),
-        Verb::Stats(StatsArgs { source: FileOrSource { file: Some(file), .. }, read }) => {
+        Verb::Check(args) => run_check(args, output),
+        Verb::Cache(verb) => cache::run(verb, output),
+        Verb::Stats(StatsArgs { source: FileOrSource { file: Some(file), .. }, read, .. }) => {
             clip::stats(file, read, output)
         }
-        Verb::Stats(StatsArgs { source, .. }) => run_stats(source.data.as_deref(), output),
+        Verb::Stats(StatsArgs { source, kind, .. }) => {
+            run_stats(source::open(source.data.as_deref(), kind.kind)?, output)
+        }
+        Verb::Fetch(args) => fetch::run(args, output),
         Verb::Make(args) => make(args, output),
+        Verb::Calibrate(args) => simulate::calibrate(args, output),
         Verb::Convert(args) => clip::convert(args, output),
         Verb::View(args) => clip::view(args, output),
     }
 }
 
-fn run_check(source: Option<&Path>, output: Output) -> anyhow::Result<Outcome> {
-    let report = survey(source)?;
-    let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
-    let n = report.stats.n_samples;
-    let summary = format!("{} recordings read, {} problems", thousands(n as u64), findings.len());
-    let text = findings.iter().chain([&summary]).map(String::as_str).collect::<Vec<_>>().join("\n");
-    output.print(text, &json!({ "n_samples": n, "findings": findings }))?;
+fn run_check(args: &CheckArgs, output: Output) -> anyhow::Result<Outcome> {
+    let opened = source::open(args.source.data.as_deref(), args.kind.kind)?;
+    let remarks: Vec<String> = opened.remarks.iter().map(|remark| format!("note: {remark}")).collect();
+    let (n, findings) = match opened.samples {
+        Samples::Images(parts) => (source::per_class(&parts).iter().sum(), Vec::new()),
+        Samples::Events(data) => {
+            let CheckReport { stats, findings } = survey(&*data);
+            (stats.n_samples, findings.iter().map(ToString::to_string).collect::<Vec<_>>())
+        }
+    };
+    let summary = format!("{} samples read, {} problems", thousands(n as u64), findings.len());
+    let lines: Vec<&str> = remarks.iter().chain(&findings).chain([&summary]).map(String::as_str).collect();
+    let object = json!({ "n_samples": n, "findings": findings, "remarks": opened.remarks });
+    output.print(lines.join("\n"), &object)?;
     Ok(if findings.is_empty() { Outcome::Passed } else { Outcome::CheckFailed })
 }
 
-fn run_stats(source: Option<&Path>, output: Output) -> anyhow::Result<Outcome> {
-    let report = survey(source)?;
+fn run_stats(opened: Opened, output: Output) -> anyhow::Result<Outcome> {
+    if let Samples::Images(parts) = &opened.samples {
+        return run_image_stats(&source::per_class(parts), output);
+    }
+    let report = survey(&*source::recordings(opened)?);
     let unreadable = report.findings.into_iter().find_map(|finding| match finding.problem {
         Problem::Unreadable(error) => Some(error),
         _ => None,
@@ -124,16 +154,20 @@ fn run_stats(source: Option<&Path>, output: Output) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Reads the recordings of a folder, or else the built-in ones.
-fn survey(folder: Option<&Path>) -> anyhow::Result<CheckReport> {
-    let dataset: Box<dyn Dataset> = match folder {
-        Some(folder) => Box::new(NMnist::open(folder, &Selection::Whole)?),
-        None => Box::new(Glyphs::new(GlyphsConfig::default())?),
-    };
-    let watched = WatchedDataset::new(&*dataset, dataset.len(), "read");
+fn run_image_stats(per_class: &[usize], output: Output) -> anyhow::Result<Outcome> {
+    let n: usize = per_class.iter().sum();
+    let counts: Vec<String> = per_class.iter().map(ToString::to_string).collect();
+    let text = format!("{} images, by class: {}", thousands(n as u64), counts.join(" "));
+    output.print(text, &json!({ "n_samples": n, "per_class": per_class }))?;
+    Ok(Outcome::Passed)
+}
+
+/// Reads all recordings.
+fn survey(dataset: &dyn Dataset) -> CheckReport {
+    let watched = WatchedDataset::new(dataset, dataset.len(), "read");
     let report = check(&watched);
     watched.bar.finish_and_clear();
-    Ok(report)
+    report
 }
 
 /// Mean events per second of a recording, over recordings with a duration.
@@ -157,13 +191,31 @@ fn stats_table(stats: &DatasetStats) -> String {
     }
     let per_class: Vec<String> = stats.per_class.iter().map(ToString::to_string).collect();
     let rate = rate_hz(stats).map_or(String::new(), |rate| format!(", {rate:.0} events per second"));
+    let histogram =
+        stats.events_histogram.as_ref().map_or(String::new(), |h| bars("events of a recording", h));
     format!(
-        "{} recordings, by class: {}\n{} events, {:.2} % ON{rate}\n{table}",
+        "{} recordings, by class: {}\n{} events, {:.2} % ON{rate}\n{table}\n{histogram}",
         thousands(stats.n_samples as u64),
         per_class.join(" "),
         thousands(stats.n_events),
         100.0 * stats.on_share,
     )
+}
+
+/// A histogram as bars of text.
+fn bars(title: &str, histogram: &Histogram) -> String {
+    let most = histogram.counts.iter().max().copied().unwrap_or(0).max(1);
+    let mut lines = vec![title.to_owned()];
+    for (k, count) in (0_u64..).zip(&histogram.counts) {
+        let from = u64::from(histogram.start) + k * u64::from(histogram.width);
+        let bar = "#".repeat(usize::try_from(40 * count / most).unwrap_or(0));
+        lines.push(format!("{:>13}  {bar:40}  {}", thousands(from), thousands(*count)));
+    }
+    lines.join("\n")
+}
+
+fn histogram_json(histogram: &Histogram) -> Value {
+    json!({ "start": histogram.start, "width": histogram.width, "counts": histogram.counts })
 }
 
 fn stats_json(stats: &DatasetStats) -> Value {
@@ -176,6 +228,7 @@ fn stats_json(stats: &DatasetStats) -> Value {
         "n_events": stats.n_events,
         "on_share": stats.on_share,
         "events": spread(stats.events),
+        "events_histogram": stats.events_histogram.as_ref().map(histogram_json),
         "duration_us": spread(stats.duration_us),
         "first_us": spread(stats.first_us),
         "last_us": spread(stats.last_us),
@@ -207,9 +260,16 @@ fn make_part(args: &MakeArgs, part: Part) -> anyhow::Result<usize> {
     let dataset: Box<dyn Dataset> = match &args.from_images {
         Some(folder) => {
             let images = IdxImages::open(folder, part)?;
-            Box::new(SimulatedImages::new(images, &SimulatorConfig::default(), seed)?)
+            let first = if part == Part::Train { args.first_image } else { 0 };
+            let end = first.saturating_add(n).min(images.len());
+            ensure!(first < end, "--first-image is {first}, but there are {} images", images.len());
+            let simulated = SimulatedImages::new(images, &args.camera.config(), seed)?;
+            Box::new(Subset::new(simulated, (first..end).collect())?)
         }
-        None => Box::new(Glyphs::new(GlyphsConfig { n_samples: n, seed, ..GlyphsConfig::default() })?),
+        None => {
+            let simulator = args.camera.config();
+            Box::new(Glyphs::new(GlyphsConfig { n_samples: n, seed, simulator, ..GlyphsConfig::default() })?)
+        }
     };
     let n = n.min(dataset.len());
     mark_simulated(args)?;

@@ -1,4 +1,4 @@
-//! What Prophesee's formats share: the `%` lines at the beginning, and the checks of pixels.
+//! The `%` lines at the beginning of Prophesee's files.
 //!
 //! A line is `% keyword value`. The header ends with the line `% end`, or without it before the first bytes that
 //! are no such line. So that a first word which happens to look like `% ` is not taken for a line, a line has to
@@ -12,31 +12,29 @@
 
 use std::fmt::Write as _;
 
-use super::decode::nothing_left;
 use crate::error::FormatError;
-use crate::event::{Event, EventStream, SensorSize};
+use crate::event::SensorSize;
+use crate::format::decode::nothing_left;
 
 /// Most bytes of a header; real ones have some hundred.
 const MAX_HEADER: usize = 1 << 16;
-/// Pixels that the 11-bit coordinates of the EVT formats can name.
-pub(super) const EVT_PIXELS: SensorSize = SensorSize::new(1 << 11, 1 << 11);
 
 /// What a decoder keeps of a header.
 #[derive(Debug, Clone)]
-pub(super) struct Head {
+pub struct Head {
     /// Bytes of the header.
-    pub(super) len: usize,
-    pub(super) sensor: Option<SensorSize>,
-    /// Words come with their halves swapped; see [`super::evt21`].
-    pub(super) is_legacy: bool,
+    pub(in crate::format) len: usize,
+    pub(in crate::format) sensor: Option<SensorSize>,
+    /// Words come with their halves swapped; see [`super::super::evt21`].
+    pub(in crate::format) is_legacy: bool,
 }
 
 /// Reads the header at the front of the bytes; `None` when they may be only its beginning. The flag says that the
 /// file is over.
-pub(super) type ReadHead = fn(&[u8], bool) -> Result<Option<Head>, FormatError>;
+pub(in crate::format) type ReadHead = fn(&[u8], bool) -> Result<Option<Head>, FormatError>;
 
 /// Reads the header unless that was done; returns its length (then 0), or `None` while it is incomplete.
-pub(super) fn pass(
+pub(in crate::format) fn pass(
     head: &mut Option<Head>,
     bytes: &[u8],
     read: ReadHead,
@@ -49,7 +47,7 @@ pub(super) fn pass(
 }
 
 /// An error unless `rest`, with which the file ends, is empty, or the header of a file without events.
-pub(super) fn finish(
+pub(in crate::format) fn finish(
     head: Option<&Head>,
     rest: &[u8],
     offset: usize,
@@ -61,7 +59,7 @@ pub(super) fn finish(
 }
 
 /// Reads the header of a `.raw` file, which must name the encoding as `% evt <version>` or `% format <name>;...`.
-pub(super) fn raw_head(
+pub(in crate::format) fn raw_head(
     bytes: &[u8],
     is_over: bool,
     (version, name): (&str, &str),
@@ -81,8 +79,15 @@ pub(super) fn raw_head(
     Ok(Some(Head { len: header.len, sensor, is_legacy }))
 }
 
+/// Whether a file that begins like this names the encoding.
+pub(in crate::format) fn names(head: &[u8], (version, name): (&str, &str)) -> bool {
+    let lines = [format!("% evt {version}"), format!("% format {name};")];
+    let is_in_head = |line: &String| head.windows(line.len()).any(|bytes| bytes == line.as_bytes());
+    head.starts_with(b"%") && lines.iter().any(is_in_head)
+}
+
 /// The lines of a `.raw` header for events of `sensor`.
-pub(super) fn raw_text(version: &str, name: &str, sensor: Option<SensorSize>) -> String {
+pub(in crate::format) fn raw_text(version: &str, name: &str, sensor: Option<SensorSize>) -> String {
     let mut text = format!("% evt {version}\n");
     if let Some(SensorSize { width, height }) = sensor {
         // Writing to a string cannot fail.
@@ -130,15 +135,15 @@ fn shortened(bytes: &[u8]) -> String {
 }
 
 /// The header of a file.
-pub(super) struct Header<'a> {
+pub(in crate::format) struct Header<'a> {
     bytes: &'a [u8],
     lines: Vec<Line<'a>>,
-    pub(super) len: usize,
+    pub(in crate::format) len: usize,
 }
 
 impl<'a> Header<'a> {
     /// The lines at the front of `bytes`; `None` when more may follow.
-    pub(super) fn parse(bytes: &'a [u8], is_over: bool) -> Result<Option<Self>, FormatError> {
+    pub(in crate::format) fn parse(bytes: &'a [u8], is_over: bool) -> Result<Option<Self>, FormatError> {
         let mut header = Self { bytes, lines: Vec::new(), len: 0 };
         loop {
             if header.len > MAX_HEADER {
@@ -171,7 +176,7 @@ impl<'a> Header<'a> {
     }
 
     /// An error unless there is the line `% keyword value`.
-    pub(super) fn require(
+    pub(in crate::format) fn require(
         &self,
         keyword: &str,
         value: &str,
@@ -182,7 +187,7 @@ impl<'a> Header<'a> {
     }
 
     /// The sensor's size, from `format ..;height=H;width=W`, `geometry WxH`, or `Width W` and `Height H`.
-    pub(super) fn sensor(&self) -> Result<Option<SensorSize>, FormatError> {
+    pub(in crate::format) fn sensor(&self) -> Result<Option<SensorSize>, FormatError> {
         if let Some(line) = self.find("format")
             && let (Some(width), Some(height)) = (line.option("width"), line.option("height"))
         {
@@ -236,50 +241,6 @@ fn next_line(bytes: &[u8], offset: usize, is_over: bool) -> Result<Next<'_>, For
         }
         (None, _) => Ok(Next::More),
     }
-}
-
-/// The bits of `word` from `shift` on that `mask` keeps.
-pub(super) fn bits(word: u32, shift: u32, mask: u16) -> u16 {
-    let [low, high, ..] = (word >> shift).to_le_bytes();
-    u16::from_le_bytes([low, high]) & mask
-}
-
-/// Appends an event for each set bit of `mask`: bit k stands for the pixel k to the right of `event`.
-pub(super) fn push_vector(
-    events: &mut EventStream,
-    event: Event,
-    mask: u32,
-    sensor: SensorSize,
-    offset: usize,
-) -> Result<(), FormatError> {
-    let mut left = mask;
-    while left != 0 {
-        let k = u16::try_from(left.trailing_zeros()).unwrap_or_default();
-        left &= left - 1;
-        let x = event.x.saturating_add(k);
-        sensor.check(x, event.y, offset)?;
-        events.push(Event { x, ..event });
-    }
-    Ok(())
-}
-
-/// An error unless the event at `index` can be written: within the sensor, and below `limit`.
-pub(super) fn check_pixel(
-    index: usize,
-    event: Event,
-    sensor: Option<SensorSize>,
-    limit: SensorSize,
-    expected: &'static str,
-) -> Result<(), FormatError> {
-    let sensor = sensor.unwrap_or(limit);
-    let (field, value) = if event.x >= sensor.width.min(limit.width) {
-        ("x", event.x)
-    } else if event.y >= sensor.height.min(limit.height) {
-        ("y", event.y)
-    } else {
-        return Ok(());
-    };
-    Err(FormatError::Unwritable { index, field, value: value.into(), expected })
 }
 
 #[cfg(test)]

@@ -1,0 +1,5 @@
+//! What Prophesee's formats share.
+
+pub(super) mod header;
+pub(super) mod pixels;
+pub(super) mod raw;

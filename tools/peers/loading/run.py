@@ -1,0 +1,170 @@
+"""Loading event files: snn-data beside Tonic and SpikingJelly, in one run, on the same files.
+
+    python3 -m venv venv && venv/bin/pip install -r tools/peers/loading/requirements.txt
+    venv/bin/python tools/peers/loading/run.py --rounds 5 --jsonl loading.jsonl
+
+First it compares results: events must be equal, frames but for events at the edges of bins, whose widths the peers round. Then each round
+runs all candidates after one another, on one thread (ours also on two); it prints the lowest and the median time of each and the ratios
+of the lowest. Times are of warm files: everything is read once before. `floor` is what nothing can be faster than on this machine by much:
+reading the bytes, and one pass over frames of the size.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import time
+
+import numpy as np
+import make_files
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+N_BINS = 25
+
+
+def tonic_bin():
+    import tonic
+    from tonic.io import read_mnist_file
+    from tonic.transforms import ToFrame
+
+    to_frame = ToFrame(sensor_size=(34, 34, 2), n_time_bins=N_BINS)
+
+    def load(path):
+        events = read_mnist_file(path, dtype=tonic.datasets.NMNIST.dtype)
+        return events, to_frame(events)
+
+    return load
+
+
+def spikingjelly_bin():
+    from spikingjelly.datasets.utils import integrate_events_by_fixed_frames_number, load_ATIS_bin
+
+    def load(path):
+        events = load_ATIS_bin(path)
+        return events, integrate_events_by_fixed_frames_number(events, "time", N_BINS, 34, 34)
+
+    return load
+
+
+def tonic_aedat(path):
+    # `read_dvs_ibm` of Tonic 1.7.0 raises: the header's reader returns three values and it takes two. This is its body.
+    from tonic.io import get_aer_events_from_file, make_structured_array, read_aedat_header_from_file
+
+    version, start, _ = read_aedat_header_from_file(path)
+    raw = get_aer_events_from_file(path, version, start)
+    address = raw["address"]
+    return make_structured_array((address >> 17) & 0x1FFF, (address >> 2) & 0x1FFF, raw["timeStamp"], (address >> 1) & 1)
+
+
+def spikingjelly_aedat(path):
+    from spikingjelly.datasets.utils import load_aedat_v3
+
+    return load_aedat_v3(path)
+
+
+def ours(program, *args):
+    """What the program prints: a JSON object."""
+    return json.loads(subprocess.run([program, *map(str, args)], check=True, capture_output=True, text=True).stdout)
+
+
+def check_bins(program, files):
+    """Events of each file equal, frames nearly: returns the share of events in another frame, of Tonic and of SpikingJelly."""
+    ours_text = subprocess.run([program, "dump", *files], check=True, capture_output=True).stdout
+    frames = np.frombuffer(ours_text, np.uint8).reshape(len(files), N_BINS, 2, 34, 34).astype(int)
+    shares = []
+    for load in (tonic_bin(), spikingjelly_bin()):
+        n_moved = n_events = 0
+        for path, mine in zip(files, frames):
+            events, theirs = load(path)
+            # What they leave out or put into the next frame counts once.
+            n_moved += np.abs(np.asarray(theirs).astype(int) - mine).sum() / 2
+            n_events += len(events["t"])
+            assert mine.sum() == len(events["t"]), path
+        shares.append(n_moved / n_events)
+        assert shares[-1] < 2e-3, f"{shares[-1]:.2%} of the events are in other frames"
+    return shares
+
+
+def check_aedat(program, path):
+    mine = ours(program, "aedat-sums", path)
+    for events in (tonic_aedat(path), spikingjelly_aedat(path)):
+        sums = [int(np.asarray(events[key]).astype(np.int64).sum()) for key in ("x", "y", "p", "t")]
+        assert [len(events["t"]), *sums] == mine["sums"], (sums, mine)
+
+
+def timed(work):
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def rounds(candidates, n):
+    """Seconds of each candidate in each round; one before that warms up."""
+    seconds = {name: [] for name in candidates}
+    for k in range(n + 1):
+        for name, run in candidates.items():
+            took = run()
+            if k > 0:
+                seconds[name].append(took)
+    return seconds
+
+
+def report(work, seconds, unit, amount, jsonl):
+    best = {name: min(times) for name, times in seconds.items()}
+    print(f"\n{work}")
+    print(f"{'':24}{'lowest s':>10}{'median s':>10}{unit:>16}{'ours is':>12}")
+    for name, times in seconds.items():
+        median = statistics.median(times)
+        ratio = best[name] / best["ours, 1 thread"]
+        print(f"{name:24}{best[name]:10.3f}{median:10.3f}{amount / best[name]:16.3g}{ratio:11.1f}x")
+        if jsonl:
+            row = {"work": work, "who": name, "seconds": times, "lowest": best[name], "median": median, "ratio": ratio}
+            jsonl.write(json.dumps(row) + "\n")
+
+
+def run_bins(program, folder, n_rounds, jsonl):
+    files = sorted(map(str, folder.glob("Train/*/*.bin")))
+    moved = check_bins(program, files[:100])
+    print(f"events equal; in other frames: Tonic {moved[0]:.3%}, SpikingJelly {moved[1]:.3%} of the events")
+    peers = {"tonic": tonic_bin(), "spikingjelly": spikingjelly_bin()}
+    candidates = {
+        "ours, 1 thread": lambda: ours(program, "bins", folder, 1)["seconds"],
+        "ours, 2 threads": lambda: ours(program, "bins", folder, 2)["seconds"],
+        "floor": lambda: ours(program, "floor", folder, 1)["seconds"],
+    }
+    for name, load in peers.items():
+        candidates[name] = lambda load=load: timed(lambda: [load(path) for path in files])
+    report("2,000 N-MNIST files to frames [25, 2, 34, 34]", rounds(candidates, n_rounds), "files/s", len(files), jsonl)
+
+
+def run_aedat(program, folder, n_rounds, jsonl):
+    path = str(folder / "gesture.aedat")
+    check_aedat(program, path)
+    print("\nevents of the AEDAT 3.1 file: number and sums of x, y, p, t equal")
+    candidates = {
+        "ours, 1 thread": lambda: ours(program, "aedat", path, 1)["seconds"],
+        "ours, 2 files at once": lambda: ours(program, "aedat", path, 2)["seconds"] / 2,
+        "tonic": lambda: timed(lambda: tonic_aedat(path)),
+        "spikingjelly": lambda: timed(lambda: spikingjelly_aedat(path)),
+    }
+    report("5 million events of AEDAT 3.1", rounds(candidates, n_rounds), "events/s", make_files.N_EVENTS, jsonl)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--files", type=pathlib.Path, default=ROOT / "target/peers-loading")
+    parser.add_argument("--program", help="the example `loading`, built; by default it is built now")
+    parser.add_argument("--jsonl", type=argparse.FileType("w"))
+    args = parser.parse_args()
+    program = args.program
+    if program is None:
+        subprocess.run(["cargo", "build", "--release", "-p", "snn-data", "--example", "loading"], cwd=ROOT, check=True)
+        program = str(ROOT / "target/release/examples/loading")
+    make_files.make(args.files)
+    run_bins(program, args.files, args.rounds, args.jsonl)
+    run_aedat(program, args.files, args.rounds, args.jsonl)
+
+
+main()
