@@ -3,7 +3,11 @@
 //! Every field has a default, so that an empty file describes a run on the built-in data.
 
 use serde::{Deserialize, Serialize};
+use snn_quant::{Spacing, Variant};
 use std::path::{Path, PathBuf};
+
+/// The width that stands for float.
+pub const FLOAT_BITS: u32 = 32;
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -17,13 +21,16 @@ pub struct Config {
     pub net: NetConfig,
     /// How it is trained.
     pub train: TrainConfig,
+    /// How it is quantized, in a sweep.
+    pub quant: QuantConfig,
 }
 
 /// Where recordings come from and how they become frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// A folder in the layout of N-MNIST; without one, the built-in simulated glyphs.
+    /// A folder in the layout of N-MNIST, or (in a sweep) with the IDX files of MNIST or Fashion-MNIST; without one, the
+    /// built-in simulated glyphs.
     pub path: Option<PathBuf>,
     /// List of the recordings to learn from, each relative to `path`; without one, all but the validation share.
     pub train_split: Option<PathBuf>,
@@ -37,8 +44,55 @@ pub struct DataConfig {
     pub n_steps: usize,
     /// Samples in a batch.
     pub batch_size: usize,
-    /// Whether training recordings are shifted, turned and thinned at random.
+    /// Whether training recordings are shifted, turned and thinned at random; images are shifted only.
     pub augment: bool,
+    /// Whether training images are mirrored at random, left and right.
+    pub mirror: bool,
+    /// How images become currents over time.
+    pub coding: Coding,
+    /// Most images to learn from, the first of a shuffle that all seeds share.
+    pub n_train: Option<usize>,
+    /// Most images to evaluate on, the first ones.
+    pub n_test: Option<usize>,
+    /// What images are evaluated on.
+    pub evaluate_on: EvaluateOn,
+}
+
+/// How images become currents over time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Coding {
+    /// The whole image in every step: the first layer does the encoding.
+    #[default]
+    Constant,
+    /// A row in every step, from the top.
+    Rows,
+}
+
+/// What images are evaluated on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvaluateOn {
+    /// The test images, once, after training on all training images.
+    #[default]
+    Test,
+    /// The validation share of the training images, which are then not trained on: for choices.
+    Validation,
+}
+
+impl DataConfig {
+    /// The same settings on N-MNIST recordings in `path`, by its lists `splits/dev_train.txt` and `splits/dev_val.txt` where
+    /// they are.
+    #[must_use]
+    pub fn on_recordings(&self, path: &Path) -> Self {
+        let list = |name: &str| Some(path.join("splits").join(name)).filter(|list| list.is_file());
+        Self {
+            path: Some(path.to_owned()),
+            train_split: list("dev_train.txt"),
+            test_split: list("dev_val.txt"),
+            ..self.clone()
+        }
+    }
 }
 
 impl Default for DataConfig {
@@ -52,6 +106,11 @@ impl Default for DataConfig {
             n_steps: 10,
             batch_size: 32,
             augment: true,
+            mirror: false,
+            coding: Coding::default(),
+            n_train: None,
+            n_test: None,
+            evaluate_on: EvaluateOn::default(),
         }
     }
 }
@@ -116,6 +175,91 @@ impl Default for TrainConfig {
     }
 }
 
+/// How the network is quantized, from the float network of the same seed; by default not at all.
+///
+/// Weights have symmetric levels for each output channel, with scales of least squared error after training and learned
+/// ones in training. All weights have one width, and all membranes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuantConfig {
+    /// Width of the weights, 1 to 16, or 32 for float.
+    pub weight_bits: u32,
+    /// Width of the membranes, 1 to 8, or 32 for float.
+    pub state_bits: u32,
+    /// Where the levels of membranes crowd.
+    pub spacing: Spacing,
+    /// Whose table of levels.
+    pub variant: Variant,
+    /// Where the levels of membranes end.
+    pub state_range: StateRange,
+    /// With declared ends: how far below the negative threshold the lowest level lies, as a share of it.
+    pub lower_limit: f64,
+    /// How far above the threshold the highest level lies, as a share of it; with calibrated ends, at least.
+    pub upper_limit: f64,
+    /// Epochs of training from the float network, quantized; 0 quantizes after training. A network with nothing
+    /// quantized is trained on all the same: the float twin.
+    pub epochs: u64,
+    /// Learning rate at the start of that training.
+    pub learning_rate: f64,
+}
+
+/// Where the levels of membranes end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateRange {
+    /// Where the limits say.
+    #[default]
+    Declared,
+    /// Around 99.9 % of the membranes of some training samples.
+    Calibrated,
+}
+
+impl Default for QuantConfig {
+    fn default() -> Self {
+        Self {
+            weight_bits: FLOAT_BITS,
+            state_bits: FLOAT_BITS,
+            spacing: Spacing::default(),
+            variant: Variant::default(),
+            state_range: StateRange::default(),
+            lower_limit: 0.0,
+            upper_limit: 0.2,
+            epochs: 0,
+            learning_rate: 2e-4,
+        }
+    }
+}
+
+impl QuantConfig {
+    /// The same meaning in its plainest form: fields that decide nothing are at their defaults.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        let default = Self::default();
+        let mut plain = self.clone();
+        if plain.epochs == 0 {
+            plain.learning_rate = default.learning_rate;
+        }
+        if plain.state_range == StateRange::Calibrated {
+            plain.lower_limit = default.lower_limit;
+        }
+        if plain.state_bits == FLOAT_BITS {
+            let Self { weight_bits, epochs, learning_rate, .. } = plain;
+            plain = Self { weight_bits, epochs, learning_rate, ..default };
+        }
+        plain
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let width = |bits, most| (1..=most).contains(&bits) || bits == FLOAT_BITS;
+        require(width(self.weight_bits, 16), "quant.weight_bits", self.weight_bits, "1 to 16, or 32")?;
+        require(width(self.state_bits, 8), "quant.state_bits", self.state_bits, "1 to 8, or 32")?;
+        require(self.lower_limit >= -1.0, "quant.lower_limit", self.lower_limit, "at least -1")?;
+        require(self.upper_limit >= 0.0, "quant.upper_limit", self.upper_limit, "at least 0")?;
+        let rate = self.learning_rate > 0.0 && self.learning_rate.is_finite();
+        require(rate, "quant.learning_rate", self.learning_rate, "above 0")
+    }
+}
+
 /// A configuration file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -146,9 +290,41 @@ pub enum ConfigError {
         /// What it must be.
         expected: &'static str,
     },
+    /// A dotted key that names no section.
+    #[error("{key}: there is no section `{section}`")]
+    Section {
+        /// The key.
+        key: String,
+        /// The part of it that is no section.
+        section: String,
+    },
+}
+
+/// Puts a value under a dotted key, such as `train.epochs`.
+///
+/// # Errors
+/// [`ConfigError::Section`] for a section that the table does not have. Whether it has the last part of the key shows
+/// when the table is read as a [`Config`].
+pub fn set(table: &mut toml::Table, key: &str, value: toml::Value) -> Result<(), ConfigError> {
+    let mut parts: Vec<&str> = key.split('.').collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut table = table;
+    for part in parts {
+        let section = table.get_mut(part).and_then(toml::Value::as_table_mut);
+        let missing = || ConfigError::Section { key: key.to_owned(), section: part.to_owned() };
+        table = section.ok_or_else(missing)?;
+    }
+    table.insert(last.to_owned(), value);
+    Ok(())
 }
 
 impl Config {
+    /// The float network that this configuration quantizes: the same without quantization.
+    #[must_use]
+    pub fn float(&self) -> Self {
+        Self { quant: QuantConfig::default(), ..self.clone() }
+    }
+
     /// Reads a configuration file.
     ///
     /// # Errors
@@ -177,7 +353,8 @@ impl Config {
         require(net.weight_gain.is_finite(), "net.weight_gain", net.weight_gain, "finite")?;
         let rate = train.learning_rate > 0.0 && train.learning_rate.is_finite();
         require(rate, "train.learning_rate", train.learning_rate, "above 0")?;
-        require(train.clip_norm > 0.0, "train.clip_norm", train.clip_norm, "above 0")
+        require(train.clip_norm > 0.0, "train.clip_norm", train.clip_norm, "above 0")?;
+        self.quant.check()
     }
 }
 

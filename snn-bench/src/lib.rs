@@ -5,6 +5,7 @@
 //!
 //! - [`config`]: a run as one TOML file; [`data`] and [`model`]: batches and networks from it;
 //! - [`mod@training`]: training with checkpoints, [`progress`] bars and [`interrupt`]s;
+//! - [`sources`], [`images`]: what a cell of a sweep learns from; [`experiment`]: such a cell;
 //! - [`run_dir`]: a self-contained folder for a run, with atomic writes and resumable cells;
 //! - [`estimate`]: a number with its error;
 //! - [`repro`]: the reproductions, one file for each paper;
@@ -18,6 +19,8 @@ pub mod activity;
 pub mod config;
 pub mod data;
 pub mod estimate;
+pub mod experiment;
+pub mod images;
 pub mod interrupt;
 pub mod model;
 pub mod plot;
@@ -25,6 +28,9 @@ pub mod progress;
 pub mod report;
 pub mod repro;
 pub mod run_dir;
+pub mod sources;
+pub mod stats;
+pub mod sweep;
 pub mod table;
 pub mod training;
 pub mod view;

@@ -73,7 +73,7 @@ impl Loaded {
 /// The network of a configuration before training.
 pub(super) fn untrained(config: &Config) -> anyhow::Result<Sequential> {
     let [_, c, h, w] = data::sample_shape(&config.data)?;
-    model::build(&config.net, [c, h, w], config.seed).context("net.layers")
+    model::build(&config.net, &[c, h, w], config.seed).context("net.layers")
 }
 
 /// The recordings that a split file lists, relative to the folder of `config`.

@@ -5,6 +5,7 @@
 mod allocate;
 mod data;
 mod eval;
+mod levels;
 mod loaded;
 mod network;
 mod output;
@@ -13,6 +14,7 @@ mod quantize;
 mod report;
 mod repro;
 mod settings;
+mod sweep;
 mod trace;
 mod trace_file;
 mod train;
@@ -54,6 +56,10 @@ enum Verb {
     Allocate(allocate::Args),
     /// Quantize a network by a plan, after or in training.
     Quantize(quantize::Args),
+    /// Print the levels that a quantized membrane can take.
+    Levels(levels::Args),
+    /// Run a grid of configurations over seeds, on all cores, resumable and divisible.
+    Sweep(sweep::Args),
     /// Write the report page of a run.
     Report(report::Args),
     /// Reproduce the numbers of a paper.
@@ -91,6 +97,8 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     let output = Output { json: cli.json };
     let done = match &cli.verb {
         Verb::Data(verb) => return data::run(verb, output),
+        Verb::Sweep(args) => return sweep::run(args, output),
+        Verb::Levels(args) => levels::run(args, output),
         Verb::Train(args) => train::run(args, output),
         Verb::Eval(args) => eval::run(args, output),
         Verb::Trace(args) => trace::run(args, output),

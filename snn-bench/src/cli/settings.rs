@@ -1,7 +1,7 @@
 //! The configuration of a run from a file, `--set` and other options.
 
 use anyhow::{Context, bail};
-use snn_bench::config::Config;
+use snn_bench::config::{self, Config};
 use snn_bench::run_dir::RunFile;
 use std::path::{Path, PathBuf};
 
@@ -31,15 +31,8 @@ fn set(table: &mut toml::Table, change: &str) -> anyhow::Result<()> {
     let value = value.trim();
     let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"));
     let parsed = parsed.ok().and_then(|mut table| table.remove("value"));
-    let mut keys: Vec<&str> = key.trim().split('.').collect();
-    let last = keys.pop().unwrap_or_default();
-    let mut table = table;
-    for key in keys {
-        let section = table.get_mut(key).and_then(toml::Value::as_table_mut);
-        table = section.with_context(|| format!("--set {change}: there is no section `{key}`"))?;
-    }
-    table.insert(last.to_owned(), parsed.unwrap_or_else(|| value.into()));
-    Ok(())
+    let value = parsed.unwrap_or_else(|| value.into());
+    config::set(table, key.trim(), value).with_context(|| format!("--set {change}"))
 }
 
 /// The configuration with paths that mean the same from every folder.

@@ -16,6 +16,9 @@ const N_CLASSES: usize = 10;
 /// Length of the header of a label file.
 const LABEL_OFFSET: usize = 8;
 
+/// Names that the file of training images has.
+const TRAIN_IMAGES: [&str; 2] = ["train-images-idx3-ubyte", "train-images.idx3-ubyte"];
+
 /// Labeled images of 10 classes, all in memory.
 #[derive(Debug, Clone)]
 pub struct IdxImages {
@@ -33,16 +36,18 @@ impl IdxImages {
     pub fn open(folder: impl AsRef<Path>, part: Part) -> Result<Self, DataError> {
         let folder = folder.as_ref();
         let (images, labels) = match part {
-            Part::Train => (
-                ["train-images-idx3-ubyte", "train-images.idx3-ubyte"],
-                ["train-labels-idx1-ubyte", "train-labels.idx1-ubyte"],
-            ),
+            Part::Train => (TRAIN_IMAGES, ["train-labels-idx1-ubyte", "train-labels.idx1-ubyte"]),
             Part::Test => (
                 ["t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"],
                 ["t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte"],
             ),
         };
         Self::read(&find(folder, &images)?, &find(folder, &labels)?)
+    }
+
+    /// Whether a folder has the training images of MNIST or Fashion-MNIST.
+    pub fn is_in(folder: &Path) -> bool {
+        find(folder, &TRAIN_IMAGES).is_ok()
     }
 
     /// Reads an image and a label file, compressed or not.

@@ -258,7 +258,7 @@ impl<'a> Trial<'a> {
     }
 
     fn blank_net(&self) -> anyhow::Result<Sequential> {
-        Ok(model::build(&self.settings.net, self.frame(), self.seed)?)
+        Ok(model::build(&self.settings.net, &self.frame(), self.seed)?)
     }
 
     fn file(&self, name: &str, extension: &str) -> PathBuf {
@@ -316,7 +316,7 @@ impl<'a> Trial<'a> {
 
     fn four_state(&self) -> anyhow::Result<Trained> {
         self.cell("four-state", || {
-            let mut net = model::build(&self.settings.four_state_net(), self.frame(), self.seed)?;
+            let mut net = model::build(&self.settings.four_state_net(), &self.frame(), self.seed)?;
             let epochs = self.learn("four-state", &mut net, &LOSS, &self.settings.four_state)?;
             Ok(Trained { score: self.score(&net)?, epochs })
         })
@@ -327,7 +327,7 @@ impl<'a> Trial<'a> {
         self.cell("local", || {
             let config = &self.settings.net;
             let config = NetConfig { layers: up_to_last_neuron(&config.layers).to_owned(), ..config.clone() };
-            let net = model::build_with(&config, frozen_reset(&config), self.frame(), self.seed)?;
+            let net = model::build_with(&config, frozen_reset(&config), &self.frame(), self.seed)?;
             let mut net = LocalReadouts::new(net, N_CLASSES, self.seed);
             let burn_in = self.settings.data.n_steps / 5;
             let loss = Loss::SmoothL1 { burn_in, n_classes: N_CLASSES };
