@@ -18,6 +18,7 @@ pub(crate) enum Purpose {
     Mixup,
     FrameShift,
     RateCoding,
+    FrameMirror,
 }
 
 /// The generator for one purpose, epoch and item of a seed.
