@@ -66,6 +66,18 @@ impl Samples {
         self.len() == 0
     }
 
+    /// What sample `i` is called.
+    ///
+    /// # Panics
+    /// If there is no sample `i`.
+    #[must_use]
+    pub fn name(&self, i: usize) -> String {
+        match self {
+            Self::Events(data) => data.sample_name(i).to_owned(),
+            Self::Images(_, range) => format!("image {}", range.start + i),
+        }
+    }
+
     /// Number of classes.
     #[must_use]
     pub fn n_classes(&self) -> usize {

@@ -2,8 +2,8 @@
 
 use snn_core::Module;
 use snn_core::layer::Sequential;
-use snn_nir::{ExportError, ExportOptions, Exported, SoftReset, StateQuant, TensorQuant, WeightFormat};
-use snn_quant::{Placement, PlanError, QuantError, QuantSpec, Quantized, StateSpec};
+use snn_nir::{ExportError, ExportOptions, Exported, MembraneLevels, SoftReset, StateQuant, TensorQuant, WeightFormat};
+use snn_quant::{Placement, PlanError, QuantError, QuantSpec, Quantized, StateLevels, StateSpec};
 use std::collections::BTreeMap;
 
 /// A quantized network that has no NIR graph.
@@ -82,12 +82,11 @@ fn state_quant(spec: &StateSpec) -> Result<StateQuant, QuantError> {
         Placement::BeforeSpike => "before_spike",
         Placement::OnStore => "on_store",
     };
-    Ok(StateQuant {
-        scheme: "fixed_point".to_owned(),
-        bits: spec.bits().get(),
-        scale: f64::from(spec.format()?.step()),
-        placement: placement.to_owned(),
-    })
+    let (scheme, levels) = match spec.found_levels()? {
+        StateLevels::Grid(grid) => ("fixed_point", MembraneLevels::Even(f64::from(grid.scale()))),
+        StateLevels::Table(table) => ("levels", MembraneLevels::Listed(table.levels().to_vec())),
+    };
+    Ok(StateQuant { scheme: scheme.to_owned(), bits: spec.bits().get(), levels, placement: placement.to_owned() })
 }
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ fn draw_plan(d: &mut Draw, net: &Sequential, input_max: u8) -> QuantPlan {
         let placement = d.of(&[Placement::BeforeSpike, Placement::OnStore]);
         plan.states.insert(
             layer.name.clone(),
-            StateSpec { placement, quantizer: StateQuantizer::FixedPoint(fixed) },
+            StateSpec { placement, ..StateQuantizer::FixedPoint(fixed).into() },
         );
     }
     plan
