@@ -103,9 +103,8 @@ pub fn look(config: &mut DataConfig) -> Result<(), DataError> {
     let kind = config.kind.or_else(|| DataSetKind::detect(&path));
     config.kind = kind.filter(|&kind| kind != DataSetKind::NMnist);
     if config.kind == Some(DataSetKind::Events) && config.sensor.is_none() {
-        if let kind::Samples::Events(data) = DataSetKind::Events.open(&path, Share::Whole)?.samples {
-            config.sensor = Some([data.sensor().width, data.sensor().height]);
-        }
+        let sensor = recordings(DataSetKind::Events, &path, Share::Whole)?.sensor();
+        config.sensor = Some([sensor.width, sensor.height]);
     }
     Ok(())
 }

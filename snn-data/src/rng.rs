@@ -16,8 +16,9 @@ pub(crate) enum Purpose {
     Glyph,
     Transform,
     Mixup,
-    FrameShift,
     RateCoding,
+    #[cfg(feature = "cache")]
+    FrameShift,
 }
 
 /// The generator for one purpose, epoch and item of a seed.
