@@ -297,3 +297,28 @@ fn paddings_pools_and_flattening_are_checked() {
         assert!(found.starts_with(message), "{found}");
     }
 }
+
+#[test]
+fn sizes_that_no_memory_holds_are_refused() {
+    let huge = || Primitive::Threshold { threshold: scalar(1.0) };
+    let wide =
+        Primitive::SumPool2d { kernel_size: [1, usize::MAX], stride: [usize::MAX, 1], padding: [0, 0] };
+    let cases = [
+        (vec![input(&[usize::MAX, 3]), huge()], "node `n0`: shape leads to features"),
+        (vec![input(&[1 << 20, 1 << 20]), huge()], "node `n0`: shape leads to features"),
+        (
+            vec![input(&[2, 6, 6]), conv(Padding::Zeros([usize::MAX; 2]), [1, 1])],
+            "node `n1`: stride is [1, 1], padding",
+        ),
+        (
+            vec![input(&[2, 6, 6]), conv(Padding::Zeros([60_000; 2]), [1, 1])],
+            "node `n1`: shape leads to features",
+        ),
+        (vec![input(&[2, 6, 6]), conv(Padding::Valid, [usize::MAX, 1])], "node `n1`: stride is"),
+        (vec![input(&[2, 6, 6]), wide, huge()], "the graph's layers do not fit together"),
+    ];
+    for (primitives, message) in cases {
+        let found = refusal(&chain(primitives));
+        assert!(found.starts_with(message), "{found}");
+    }
+}
