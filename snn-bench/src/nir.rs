@@ -2,7 +2,9 @@
 
 use snn_core::Module;
 use snn_core::layer::Sequential;
-use snn_nir::{ExportError, ExportOptions, Exported, MembraneLevels, SoftReset, StateQuant, TensorQuant, WeightFormat};
+use snn_nir::{
+    ExportError, ExportOptions, Exported, MembraneLevels, SoftReset, StateQuant, TensorQuant, WeightFormat,
+};
 use snn_quant::{Placement, PlanError, QuantError, QuantSpec, Quantized, StateLevels, StateSpec};
 use std::collections::BTreeMap;
 
@@ -86,7 +88,12 @@ fn state_quant(spec: &StateSpec) -> Result<StateQuant, QuantError> {
         StateLevels::Grid(grid) => ("fixed_point", MembraneLevels::Even(f64::from(grid.scale()))),
         StateLevels::Table(table) => ("levels", MembraneLevels::Listed(table.levels().to_vec())),
     };
-    Ok(StateQuant { scheme: scheme.to_owned(), bits: spec.bits().get(), levels, placement: placement.to_owned() })
+    Ok(StateQuant {
+        scheme: scheme.to_owned(),
+        bits: spec.bits().get(),
+        levels,
+        placement: placement.to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -280,7 +280,9 @@ fn paddings_pools_and_flattening_are_checked() {
     let same = conv(Padding::Same, [1, 1]);
     let graph = chain(vec![input(&[2, 6, 6]), same, pool([0, 0]), flatten(0), affine(2, 45)]);
     let net = import(&graph, &Convention::euler(1.0)).unwrap().net;
-    assert!(matches!(&net.layers()[0], Layer::Conv2d(c) if c.shape.padding == [1, 1] && c.bias.is_none()));
+    assert!(
+        matches!(&net.layers()[0], Layer::Conv2d(c) if c.conv.shape().padding == [1, 1] && c.bias.is_none())
+    );
     let cases = [
         (vec![input(&[2, 6, 6]), conv(Padding::Same, [2, 2])], "node `n1`: padding `same` needs stride 1"),
         (vec![input(&[2, 6, 6]), pool([1, 1])], "node `n1`: padding is [1, 1], but pools here have none"),
