@@ -11,7 +11,7 @@ use snn_autodiff::{Tape, optim::Adam};
 use snn_core::layer::{Sequential, parse};
 use snn_core::neuron::{Firing, Lif, Reset, ResetGrad, ResetTime, SpikeWhen};
 use snn_core::surrogate::Surrogate;
-use snn_core::{Eager, Exec, Module, Pass, Tensor, io, loss::Loss};
+use snn_core::{Eager, Exec, Module, Pass, io, loss::Loss};
 use std::io::BufRead;
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -66,6 +66,18 @@ impl Samples {
         self.len() == 0
     }
 
+    /// What sample `i` is called.
+    ///
+    /// # Panics
+    /// If there is no sample `i`.
+    #[must_use]
+    pub fn name(&self, i: usize) -> String {
+        match self {
+            Self::Events(data) => data.sample_name(i).to_owned(),
+            Self::Images(_, indices) => format!("image {}", indices[i]),
+        }
+    }
+
     /// Number of classes.
     #[must_use]
     pub fn n_classes(&self) -> usize {
@@ -91,9 +103,8 @@ pub fn look(config: &mut DataConfig) -> Result<(), DataError> {
     let kind = config.kind.or_else(|| DataSetKind::detect(&path));
     config.kind = kind.filter(|&kind| kind != DataSetKind::NMnist);
     if config.kind == Some(DataSetKind::Events) && config.sensor.is_none() {
-        if let kind::Samples::Events(data) = DataSetKind::Events.open(&path, Share::Whole)?.samples {
-            config.sensor = Some([data.sensor().width, data.sensor().height]);
-        }
+        let sensor = recordings(DataSetKind::Events, &path, Share::Whole)?.sensor();
+        config.sensor = Some([sensor.width, sensor.height]);
     }
     Ok(())
 }

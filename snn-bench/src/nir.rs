@@ -2,8 +2,10 @@
 
 use snn_core::Module;
 use snn_core::layer::Sequential;
-use snn_nir::{ExportError, ExportOptions, Exported, SoftReset, StateQuant, TensorQuant, WeightFormat};
-use snn_quant::{Placement, PlanError, QuantError, QuantSpec, Quantized, StateSpec};
+use snn_nir::{
+    ExportError, ExportOptions, Exported, MembraneLevels, SoftReset, StateQuant, TensorQuant, WeightFormat,
+};
+use snn_quant::{Placement, PlanError, QuantError, QuantSpec, Quantized, StateLevels, StateSpec};
 use std::collections::BTreeMap;
 
 /// A quantized network that has no NIR graph.
@@ -82,10 +84,14 @@ fn state_quant(spec: &StateSpec) -> Result<StateQuant, QuantError> {
         Placement::BeforeSpike => "before_spike",
         Placement::OnStore => "on_store",
     };
+    let (scheme, levels) = match spec.found_levels()? {
+        StateLevels::Grid(grid) => ("fixed_point", MembraneLevels::Even(f64::from(grid.scale()))),
+        StateLevels::Table(table) => ("levels", MembraneLevels::Listed(table.levels().to_vec())),
+    };
     Ok(StateQuant {
-        scheme: "fixed_point".to_owned(),
+        scheme: scheme.to_owned(),
         bits: spec.bits().get(),
-        scale: f64::from(spec.format()?.step()),
+        levels,
         placement: placement.to_owned(),
     })
 }

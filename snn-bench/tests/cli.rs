@@ -538,3 +538,64 @@ fn levels_are_printed_in_rising_order() {
     refused(&["levels", "--bits", "9"], &["bits = 9"]);
     refused(&["levels", "--bits", "4", "--threshold", "0"], &["threshold = 0"]);
 }
+
+#[test]
+fn an_exact_run_is_verified_exported_and_run() {
+    let folder = temporary();
+    let run = copy_of_run(folder.path());
+    let exact = folder.path().join("exact");
+    json(&["quantize", text(&run), "--exact", "--bits", "3", "--epochs", "1", "-o", text(&exact)]);
+    let verified = json(&["verify", text(&exact)]);
+    assert_eq!((&verified["exact"], &verified["samples"]), (&true.into(), &50.into()));
+    assert!(verified["spikes"].as_u64().unwrap() > 0 && verified["membranes"].as_u64().unwrap() > 10_000);
+
+    let model = folder.path().join("net.snni");
+    let exported = json(&["export", text(&exact), "-o", text(&model)]);
+    assert_eq!(exported["model_bytes"], fs::metadata(&model).unwrap().len());
+    assert_eq!(json(&["verify", text(&exact), "--model", text(&model)])["exact"], true);
+
+    let counts = folder.path().join("counts.csv");
+    let data = fixture().join("data");
+    let output =
+        program().args(["--json", "run", text(&model), text(&data), "--counts", text(&counts)]).output();
+    let lines = String::from_utf8(output.unwrap().stdout).unwrap();
+    assert_eq!(lines.lines().count(), 50);
+    let table = fs::read_to_string(&counts).unwrap();
+    assert!(table.starts_with("recording,class,count_0,") && table.lines().count() == 51, "{table}");
+
+    let arrays = folder.path().join("net.npz");
+    json(&["export", text(&exact), "--format", "npz", "-o", text(&arrays)]);
+    let codes = &snn_core::io::read(&arrays).unwrap()["fc1.weight.codes"];
+    assert_eq!(codes.shape()[1], 10);
+    json(&["export", text(&exact), "--format", "c", "-o", text(&folder.path().join("cnet"))]);
+    assert!(folder.path().join("cnet/cnet_check.c").exists());
+}
+
+#[test]
+fn a_model_that_is_another_is_told_apart() {
+    let folder = temporary();
+    let run = copy_of_run(folder.path());
+    let (four, two) = (folder.path().join("four"), folder.path().join("two"));
+    json(&["quantize", text(&run), "--exact", "--bits", "4", "-o", text(&four)]);
+    json(&["quantize", text(&run), "--exact", "--bits", "2", "-o", text(&two)]);
+    let model = folder.path().join("two.snni");
+    json(&["export", text(&two), "-o", text(&model)]);
+    let output = program().args(["--json", "verify", text(&four), "--model", text(&model)]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found["exact"], &found["quantity"]), (&false.into(), &"membrane".into()));
+    assert!(found["layer"].is_string() && found["trained"] != found["integer"]);
+}
+
+#[test]
+fn what_is_not_exact_or_does_not_fit_is_said() {
+    let run = fixture().join("run");
+    refused(&["verify", text(&run)], &["is not exact", "--exact"]);
+    refused(&["export", text(&run), "-o", "net.snni"], &["is not exact"]);
+    refused(&["fit", text(&run), "--profile", "abacus"], &["abacus", "loihi"]);
+    let output = program().args(["--json", "fit", text(&run), "--profile", "xylo2"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["fits"], false);
+    assert!(found["findings"].to_string().contains("a convolution"));
+}

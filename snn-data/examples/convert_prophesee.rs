@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p snn-data --example convert_prophesee`
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use snn_data::format::{dat, evt2, evt3};
 use snn_data::{Event, EventStream, SensorSize};
 

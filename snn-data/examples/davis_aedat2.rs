@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p snn-data --example davis_aedat2 -- recording.aedat`; without a file, one is made up.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use snn_data::format::aedat2::{Aedat2, Camera, Convention, encode};
 use snn_data::format::decode::{Damage, decode};
 use snn_data::{Event, EventStream};

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p snn-data --example idx_images -- data/mnist`
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use snn_data::datasets::idx_images::IdxImages;
 use snn_data::simulator::{Simulator, SimulatorConfig};
 use snn_data::{DataError, Part};

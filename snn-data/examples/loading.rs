@@ -3,11 +3,16 @@
 //! `loading bins FOLDER THREADS`, `loading floor FOLDER THREADS`, `loading aedat FILE COPIES`, `loading aedat-sums FILE`,
 //! `loading dump FILE...`
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use rayon::prelude::*;
 use snn_data::datasets::nmnist::{NMnist, Selection};
-use snn_data::format::{aedat31, nmnist_bin};
+use snn_data::format::aedat31::Aedat31;
+use snn_data::format::decode::EventReader;
+use snn_data::format::nmnist_bin;
 use snn_data::transform::{Framer, TimeOrigin, TimeWindow, ToFrames};
 use snn_data::{Dataset, EventStream};
+use std::fs::File;
 use std::hint::black_box;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -61,7 +66,12 @@ fn each_file(folder: &str, threads: &str, work: &(dyn Fn(&Path, &mut [u8]) + Syn
 }
 
 fn read_aedat(file: &Path) -> Result<EventStream, Box<dyn std::error::Error + Send + Sync>> {
-    Ok(aedat31::decode(&std::fs::read(file)?)?.events)
+    let file = File::open(file)?;
+    // An event has 8 bytes.
+    let mut events = EventStream::with_capacity(usize::try_from(file.metadata()?.len() / 8)?);
+    let mut reader = EventReader::new(file, Aedat31::new());
+    while reader.read_into(&mut events)? {}
+    Ok(events)
 }
 
 fn aedat(file: &Path, copies: usize) -> Outcome {

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p snn-data --features npy --example numpy_events -- ibmGestureTrain/user01_led/3.npy`
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use snn_data::format::npy_events::{NpyOptions, TimeUnit, decode};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -3,6 +3,8 @@
 //!
 //! `cargo run -p snn-data --all-features --example read_any -- recording.raw`
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use snn_data::format::any::{EventFormat, ReadOptions, read};
 use snn_data::format::decode::Damage;
 use std::path::Path;

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p snn-data --example read_bin -- data/nmnist/Train/5/00001.bin`; without a file, one is made up.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use snn_data::format::nmnist_bin::{NMNIST_SENSOR, decode, encode};
 use snn_data::{Event, EventStream};
 

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p snn-data --features hdf5 --example shd_words -- data/shd`
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use snn_data::datasets::shd::{Shd, ShdFile};
 use snn_data::{DataError, Dataset};
 

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p snn-data --example stream_aedat31 -- DvsGesture/user01_led.aedat`; without a file, one is made up.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use snn_data::format::aedat31::{Aedat31, encode};
 use snn_data::format::decode::EventReader;
 use snn_data::{Event, EventStream, SensorSize};

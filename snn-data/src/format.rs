@@ -19,7 +19,7 @@ pub mod npy_events;
 mod aedat_header;
 #[cfg(any(feature = "hdf5", feature = "npy"))]
 pub(crate) mod number;
-mod prophesee;
+pub mod prophesee;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -16,8 +16,8 @@ pub(crate) enum Purpose {
     Glyph,
     Transform,
     Mixup,
-    FrameShift,
     RateCoding,
+    FrameShift,
     FrameMirror,
 }
 

@@ -81,10 +81,19 @@ pub struct StateQuant {
     pub scheme: String,
     /// Width of a code.
     pub bits: u32,
-    /// Distance between levels.
-    pub scale: f64,
+    /// Its levels.
+    pub levels: MembraneLevels,
     /// Where in the step it acts: `before_spike` or `on_store`.
     pub placement: String,
+}
+
+/// The levels of a membrane.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MembraneLevels {
+    /// Evenly spaced, this far apart.
+    Even(f64),
+    /// Listed, in rising order.
+    Listed(Vec<f32>),
 }
 
 /// A network as a graph.

@@ -30,7 +30,7 @@ pub struct Imported {
 /// weights before it, `Threshold` is a neuron without memory, a `Delay` of zero nothing. Integer weights take up the
 /// resistance of the neurons behind them.
 ///
-/// Surrogate gradients are not in NIR: the network has the default one.
+/// Gradients are not in NIR: surrogate and reset gradient of the network are the defaults.
 ///
 /// # Errors
 /// [`ImportError`], naming the node, for what no [`Sequential`] computes.

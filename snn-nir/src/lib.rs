@@ -47,7 +47,9 @@ mod sim;
 
 pub use convention::{Convention, Decay, Drive, Integration, MetadataUse};
 pub use error::{ExportError, FileError, FormatError, ImportError};
-pub use export::{ExportOptions, Exported, SoftReset, StateQuant, TensorQuant, WeightFormat, export};
+pub use export::{
+    ExportOptions, Exported, MembraneLevels, SoftReset, StateQuant, TensorQuant, WeightFormat, export,
+};
 pub use field::Padding;
 pub use file::{VERSION, from_bytes, read, to_bytes, write};
 pub use graph::{Graph, Metadata, Node, Value};

@@ -10,7 +10,10 @@ use crate::workspace::{self, Member};
 
 /// Each member with the members that it may depend on. All arrows point down.
 const EDGES: [(&str, &[&str]); 10] = [
-    ("snn-bench", &["snn-data", "snn-hessian", "snn-autodiff", "snn-quant", "snn-nir", "snn-core", "snn-int"]),
+    (
+        "snn-bench",
+        &["snn-data", "snn-hessian", "snn-autodiff", "snn-quant", "snn-nir", "snn-core", "snn-int"],
+    ),
     ("snn-hessian", &["snn-autodiff", "snn-core"]),
     ("snn-autodiff", &["snn-core"]),
     ("snn-quant", &["snn-core", "snn-int"]),

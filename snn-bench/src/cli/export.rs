@@ -6,10 +6,10 @@ use super::output::Output;
 use anyhow::Context;
 use clap::ValueEnum;
 use serde_json::json;
+use snn_bench::data::Samples;
 use snn_bench::integer::{Meta, c_sources};
 use snn_bench::table::bytes;
 use snn_core::io::{self, Array, Arrays, Data};
-use snn_data::Dataset;
 use snn_int::model::n_weights;
 use snn_int::spec::{ModelSpec, SynapseSpec};
 use snn_int::{Model, Sizes};
@@ -73,8 +73,11 @@ fn write_c(args: &Args, model: &Model<'_>, loaded: Option<&Loaded>) -> anyhow::R
                 args.recording,
                 test.len()
             );
-            let binning = Meta::of(model)?.binning;
-            let bins = binning.bins(test.stream(args.recording), test.sensor(), model.input())?;
+            let Samples::Events(recordings) = &test else {
+                anyhow::bail!("the check is made of a recording, but the run learned from images");
+            };
+            let (binning, events) = (Meta::of(model)?.binning, recordings.events(args.recording)?);
+            let bins = binning.bins(&events, recordings.sensor(), model.input())?;
             bins.steps().map(<[u8]>::to_vec).collect()
         }
     };

@@ -2,16 +2,15 @@
 
 use super::Outcome;
 use super::exact;
-use super::loaded::{Loaded, listed};
+use super::loaded::Loaded;
 use super::output::Output;
 use anyhow::Context;
 use serde_json::json;
 use snn_autodiff::BatchSource;
-use snn_bench::data::{self, Frames};
+use snn_bench::data::{self, Frames, Samples};
 use snn_bench::interrupt;
 use snn_bench::progress;
 use snn_bench::table::thousands;
-use snn_data::{Dataset, Preloaded};
 use snn_int::Model;
 use snn_quant::exact::{Compared, Comparison, Divergence, Quantity, Verifier};
 use std::path::PathBuf;
@@ -41,7 +40,9 @@ struct Verdict {
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<Outcome> {
     let mut loaded =
         Loaded::open(&args.run).with_context(|| format!("cannot verify {}", args.run.display()))?;
-    loaded.config.data.path = args.data.clone().or(loaded.config.data.path);
+    if let Some(folder) = &args.data {
+        loaded.config.data = data::elsewhere(&loaded.config.data, folder)?;
+    }
     let bytes = match &args.model {
         Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?,
         None => exact::model(&loaded, &args.run)?.to_bytes()?,
@@ -50,15 +51,16 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<Outcome> {
     let verifier = Verifier::new(exact::network(&loaded, &args.run)?, model)?;
     interrupt::listen()?;
     let recordings = match &args.split {
-        Some(list) => listed(&loaded.config.data, list)?,
-        None => data::open_all(&loaded.config.data)?,
+        Some(list) => data::listed(&loaded.config.data, list)?,
+        None if loaded.config.data.is_coded_images() => loaded.splits()?.test,
+        None => Samples::Events(Box::new(data::open_all(&loaded.config.data)?)),
     };
     let verdict = compare(verifier, &recordings, &loaded)?;
     print(&verdict, &recordings, output)?;
     Ok(if verdict.found.is_none() { Outcome::Passed } else { Outcome::CheckFailed })
 }
 
-fn compare(mut verifier: Verifier<'_>, recordings: &Preloaded, loaded: &Loaded) -> anyhow::Result<Verdict> {
+fn compare(mut verifier: Verifier<'_>, recordings: &Samples, loaded: &Loaded) -> anyhow::Result<Verdict> {
     let frames = Frames::in_order(recordings, &loaded.config.data)?;
     let bar = progress::bar("verify", frames.n_batches());
     let mut verdict = Verdict { compared: Compared::default(), n_correct: 0, found: None };
@@ -83,7 +85,7 @@ fn compare(mut verifier: Verifier<'_>, recordings: &Preloaded, loaded: &Loaded) 
     Ok(verdict)
 }
 
-fn print(verdict: &Verdict, recordings: &Preloaded, output: Output) -> anyhow::Result<()> {
+fn print(verdict: &Verdict, recordings: &Samples, output: Output) -> anyhow::Result<()> {
     let Compared { samples, spikes, membranes, .. } = verdict.compared;
     let Some(found) = &verdict.found else {
         let accuracy = verdict.n_correct as f64 / (samples.max(1)) as f64;
@@ -104,12 +106,12 @@ fn print(verdict: &Verdict, recordings: &Preloaded, output: Output) -> anyhow::R
         Quantity::Spikes => "spikes",
     };
     let object = json!({
-        "exact": false, "sample": recordings.sample_name(found.sample), "layer": found.layer, "step": found.step,
+        "exact": false, "sample": recordings.name(found.sample), "layer": found.layer, "step": found.step,
         "neuron": found.neuron, "quantity": quantity, "trained": found.trained, "integer": found.integer,
     });
     let text = format!(
         "different: {}, layer {}, step {}, neuron {}: {quantity} {} in training, {} in the integer model",
-        recordings.sample_name(found.sample),
+        recordings.name(found.sample),
         found.layer,
         found.step,
         found.neuron,

@@ -59,8 +59,6 @@ pub struct Limits {
     pub neurons: Option<u64>,
     /// Most neurons in a layer.
     pub neurons_per_layer: Option<u64>,
-    /// Neurons of a core: told as the number of cores that a network takes, and no limit.
-    pub neurons_per_core: Option<u64>,
     /// Most weights in a layer.
     pub weights_per_layer: Option<u64>,
     /// Most weights into one neuron.

@@ -259,12 +259,14 @@ mod tests {
         let layout = Layout::of("test", x.shape());
         let epsilon = f64::from(1e-5_f32);
         let r = |c: usize| 1.0 / (stats.as_slice()[2 + c] + epsilon).sqrt();
-        let hat = |c: usize, i: usize| (x.as_slice()[i] - stats.as_slice()[c]) * r(c);
-        let g = gy.as_slice();
-        let mean_g = layout.channel_sums(|_, i| g[i] / 4.0);
-        let mean_gh = layout.channel_sums(|c, i| g[i] * hat(c, i) / 4.0);
-        let want = layout
-            .build(x.shape(), |c, i| gain.as_slice()[c] * r(c) * (g[i] - mean_g[c] - hat(c, i) * mean_gh[c]));
+        let hat = &|c: usize, v: f64| (v - stats.as_slice()[c]) * r(c);
+        let both = [gy.as_slice(), x.as_slice()];
+        let mean_g = layout.channel_sums(both, |_| |g, _| g / 4.0);
+        let mean_gh = layout.channel_sums(both, |c| move |g, v| g * hat(c, v) / 4.0);
+        let want = layout.build(x.shape(), both, |c| {
+            let (slope, mean_g, mean_gh) = (gain.as_slice()[c] * r(c), mean_g[c], mean_gh[c]);
+            move |g, v| slope * (g - mean_g - hat(c, v) * mean_gh)
+        });
         assert_close("gx", got.as_slice(), want.as_slice(), 1e-12, 1e-12);
     }
 }

@@ -223,7 +223,7 @@ mod tests {
         let rate = |epoch| batch(ImageFrames::new(&Pair, n, Coding::Rate).unwrap(), &[0], epoch).frames;
         let found = rate(0);
         let mean = |k: usize| found.iter().skip(k).step_by(3).sum::<f32>() / n as f32;
-        assert!(found.iter().all(|&v| v == 0.0 || v == 1.0));
+        assert!(found.iter().all(|v| [0.0, 1.0].contains(v)));
         // Five standard errors of a share of 0.2.
         assert!((mean(0), mean(1)) == (0.0, 1.0) && (mean(2) - 0.2).abs() < 0.014, "{}", mean(2));
         assert_ne!(found, rate(1));

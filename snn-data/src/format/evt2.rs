@@ -15,11 +15,11 @@
 //!
 //! - Events before the first `TIME_HIGH` have no known time; they are skipped and counted.
 //! - The clock has 34 bits and starts with the camera, not with the recording. Where it begins beyond 2^31 us (36
-//!   minutes), [`Decode::origin_us`] is the last multiple of 2^31 us before, so that at least another 36 minutes
+//!   minutes), [`Decode::origin_us`](super::decode::Decode::origin_us) is the last multiple of 2^31 us before, so that at least another 36 minutes
 //!   fit into `t`.
 //! - The clock wraps at 2^34 us (4.8 hours). A `TIME_HIGH` that steps back by up to a quarter of its range is
 //!   taken at its word (jitter, or a clock that was reset); a larger step back is a wrap.
-//! - Older cameras write no size of the sensor; [`Decode::sensor`] is then `None`.
+//! - Older cameras write no size of the sensor; [`Decode::sensor`](super::decode::Decode::sensor) is then `None`.
 //!
 //! # References
 //!

@@ -24,7 +24,7 @@
 //!   until their own word comes.
 //! - Events before the first `TIME_HIGH`, `ADDR_Y` or (vectors) `VECT_BASE_X` lack that part; their words are
 //!   skipped and counted.
-//! - Older cameras write no size of the sensor; [`Decode::sensor`] is then `None`.
+//! - Older cameras write no size of the sensor; [`Decode::sensor`](super::decode::Decode::sensor) is then `None`.
 //!
 //! # References
 //!

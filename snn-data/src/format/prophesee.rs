@@ -2,4 +2,4 @@
 
 pub(super) mod header;
 pub(super) mod pixels;
-pub(super) mod raw;
+pub mod raw;

@@ -3,7 +3,7 @@
 use ndarray::Array4;
 
 use crate::error::DataError;
-use crate::event::{Event, EventStream, SensorSize};
+use crate::event::{EventStream, SensorSize};
 use crate::num::{coordinate_within, index, offset_within, round_i32, wide};
 
 /// How events are assigned to frames.
@@ -295,22 +295,22 @@ impl Framer {
     fn add_time_bins(&self, events: &EventStream, clip: &Clip, n: usize, frames: &mut [u8]) {
         let pixels = Pixels::new(self, clip);
         let mut bin = Bin { frame: 0, from_us: 0, to_us: 0 };
-        for event in events.iter().filter(|event| clip.contains(event.t)) {
-            let since = u64::from(event.t - clip.start_us);
+        for ([x, y, on], t) in Pixels::of(events).filter(|(_, t)| clip.contains(*t)) {
+            let since = u64::from(t - clip.start_us);
             // Most events are in the bin of the one before, which saves a division.
             if !(bin.from_us..bin.to_us).contains(&since) {
                 bin = Bin::of(since, n, clip.window_us);
             }
-            pixels.add(event, bin.frame, frames);
+            pixels.add([x, y, on], bin.frame, frames);
         }
     }
 
     fn add_equal_counts(&self, events: &EventStream, clip: &Clip, n: usize, frames: &mut [u8]) {
         let pixels = Pixels::new(self, clip);
         let n_events = wide(events.t().iter().filter(|&&t| clip.contains(t)).count());
-        let counted = events.iter().filter(|event| clip.contains(event.t)).zip(0u64..);
-        for (event, k) in counted {
-            pixels.add(event, index(k * wide(n) / n_events), frames);
+        let counted = Pixels::of(events).filter(|(_, t)| clip.contains(*t)).zip(0u64..);
+        for ((place, _), k) in counted {
+            pixels.add(place, index(k * wide(n) / n_events), frames);
         }
     }
 
@@ -414,12 +414,18 @@ impl Pixels {
         }
     }
 
+    /// Column, row and polarity of each event, and its time: by columns of the stream, which is twice as fast as by events.
+    fn of<'a>(events: &'a EventStream) -> impl Iterator<Item = ([usize; 3], u32)> + 'a {
+        let places = events.x().iter().zip(events.y()).zip(events.on()).zip(events.t());
+        places.map(|(((&x, &y), &on), &t)| ([x.into(), y.into(), on.into()], t))
+    }
+
     /// Adds an event to a frame, unless it is off the sensor or cropped away.
-    fn add(&self, event: Event, frame: usize, frames: &mut [u8]) {
-        let column = self.columns.get(usize::from(event.x)).copied().flatten();
-        let row = self.rows.get(usize::from(event.y)).copied().flatten();
+    fn add(&self, [x, y, on]: [usize; 3], frame: usize, frames: &mut [u8]) {
+        let column = self.columns.get(x).copied().flatten();
+        let row = self.rows.get(y).copied().flatten();
         let (Some(column), Some(row)) = (column, row) else { return };
-        let value = &mut frames[(frame * 2 + usize::from(event.on)) * self.n_values + row + column];
+        let value = &mut frames[(frame * 2 + on) * self.n_values + row + column];
         *value = match self.value {
             FrameValue::Counts => value.saturating_add(1),
             FrameValue::Binary => 1,
@@ -447,6 +453,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::event::Event;
 
     const SENSOR: SensorSize = SensorSize::new(4, 4);
 

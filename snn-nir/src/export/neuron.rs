@@ -1,8 +1,8 @@
 //! Layers of neurons.
 
-use super::{Chain, SoftReset};
+use super::{Chain, MembraneLevels, SoftReset};
 use crate::error::ExportError;
-use crate::graph::{Metadata, Node};
+use crate::graph::{Metadata, Node, Value};
 use crate::note::Note;
 use crate::num::{array, transpose};
 use crate::primitive::Primitive;
@@ -31,7 +31,7 @@ impl Chain<'_> {
             let entries = Metadata::from([
                 ("scheme".to_owned(), quant.scheme.as_str().into()),
                 ("state_bits".to_owned(), i64::from(quant.bits).into()),
-                ("state_scale".to_owned(), quant.scale.into()),
+                levels(&quant.levels),
                 ("placement".to_owned(), quant.placement.as_str().into()),
             ]);
             metadata.insert(QUANT.to_owned(), entries.into());
@@ -164,4 +164,14 @@ fn check(
         return Ok(());
     }
     Err(ExportError::Parameter { layer: layer.to_owned(), field, value: f64::from(value), expected })
+}
+
+/// The entry that describes the levels of a membrane.
+fn levels(levels: &MembraneLevels) -> (String, Value) {
+    match levels {
+        MembraneLevels::Even(scale) => ("state_scale".to_owned(), (*scale).into()),
+        MembraneLevels::Listed(levels) => {
+            ("levels".to_owned(), Value::Array(array(&[levels.len()], Data::F32(levels.clone()))))
+        }
+    }
 }

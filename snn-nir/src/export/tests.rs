@@ -245,7 +245,7 @@ fn quantization_is_described() {
     let state = StateQuant {
         scheme: "fixed_point".to_owned(),
         bits: 6,
-        scale: 0.125,
+        levels: MembraneLevels::Even(0.125),
         placement: "on_store".to_owned(),
     };
     let quant = quantize(&mut net, true);

@@ -14,6 +14,11 @@ use snn_core::ops::{Pool2d, PoolKind};
 use snn_core::{Module, Tensor};
 use std::collections::BTreeMap;
 
+/// Neurons of a layer, at most: sizes in a file cost nothing there, but memory here.
+const MAX_FEATURES: usize = 1 << 28;
+/// Strides, paddings and dilations, at most.
+const MAX_REACH: usize = 1 << 16;
+
 /// A layer to be. Numbers stay `f64` until all factors are known.
 enum Step {
     Linear { n_out: usize },
@@ -73,7 +78,7 @@ impl Steps {
             let reason = format!("is {shape:?}, which holds no numbers");
             return Err(ImportError::Parameter { node: first.name.clone(), field: "shape", reason });
         }
-        let features = input.clone();
+        let features = bounded(&first.name, input.clone())?;
         let (steps, weights, recurrent) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self {
             convention,
@@ -190,6 +195,11 @@ impl Steps {
         }
         let kernel = [kh, kw];
         let padding = self.padding(name, *padding, kernel, *dilation, *stride)?;
+        if [*stride, padding, *dilation].as_flattened().iter().any(|&n| n > MAX_REACH) {
+            let reason =
+                format!("is {stride:?}, padding {padding:?}, dilation {dilation:?}: over {MAX_REACH}");
+            return Err(ImportError::Parameter { node: name.to_owned(), field: "stride", reason });
+        }
         let mut config = Conv2dConfig::new(channels, 1);
         (config.kernel, config.stride, config.padding) = (kernel, *stride, padding);
         (config.dilation, config.groups) = (*dilation, *groups);
@@ -200,11 +210,11 @@ impl Steps {
             config = config.without_bias();
         }
         // The builder checks sizes again and names the layer; here they only must not overflow.
+        bounded(name, vec![channels, h + 2 * padding[0], w + 2 * padding[1]])?;
         self.features = vec![channels];
         for (i, n) in [h, w].into_iter().enumerate() {
             let window = dilation[i].saturating_mul(kernel[i].saturating_sub(1)).saturating_add(1);
-            let padded = n.saturating_add(padding[i].saturating_mul(2));
-            self.features.push(padded.saturating_sub(window) / stride[i].max(1) + 1);
+            self.features.push((n + 2 * padding[i]).saturating_sub(window) / stride[i].max(1) + 1);
         }
         self.steps.push((name.to_owned(), Step::Conv2d(config)));
         let are_codes = is_integer(weight);
@@ -378,6 +388,16 @@ impl Steps {
         }
         values
     }
+}
+
+/// The shape, if so many numbers can be held.
+fn bounded(node: &str, shape: Vec<usize>) -> Result<Vec<usize>, ImportError> {
+    let n = shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(size));
+    if n.is_some_and(|n| n <= MAX_FEATURES) {
+        return Ok(shape);
+    }
+    let reason = format!("leads to features {shape:?}, more than {MAX_FEATURES}");
+    Err(ImportError::Parameter { node: node.to_owned(), field: "shape", reason })
 }
 
 /// Some exporters count the batch axis of their sample. It shows where the layer behind takes one axis less.

@@ -280,7 +280,9 @@ fn paddings_pools_and_flattening_are_checked() {
     let same = conv(Padding::Same, [1, 1]);
     let graph = chain(vec![input(&[2, 6, 6]), same, pool([0, 0]), flatten(0), affine(2, 45)]);
     let net = import(&graph, &Convention::euler(1.0)).unwrap().net;
-    assert!(matches!(&net.layers()[0], Layer::Conv2d(c) if c.shape.padding == [1, 1] && c.bias.is_none()));
+    assert!(
+        matches!(&net.layers()[0], Layer::Conv2d(c) if c.conv.shape().padding == [1, 1] && c.bias.is_none())
+    );
     let cases = [
         (vec![input(&[2, 6, 6]), conv(Padding::Same, [2, 2])], "node `n1`: padding `same` needs stride 1"),
         (vec![input(&[2, 6, 6]), pool([1, 1])], "node `n1`: padding is [1, 1], but pools here have none"),
@@ -291,6 +293,31 @@ fn paddings_pools_and_flattening_are_checked() {
         (vec![input(&[2, 2, 2]), conv(Padding::Valid, [1, 1])], "the graph's layers do not fit together"),
         (vec![input(&[6]), conv(Padding::Valid, [1, 1])], "node `n1`: weight has shape [3, 2, 3, 3]"),
         (vec![input(&[5]), affine(2, 3)], "node `n1`: weight has shape [2, 3], but the input of shape [5]"),
+    ];
+    for (primitives, message) in cases {
+        let found = refusal(&chain(primitives));
+        assert!(found.starts_with(message), "{found}");
+    }
+}
+
+#[test]
+fn sizes_that_no_memory_holds_are_refused() {
+    let huge = || Primitive::Threshold { threshold: scalar(1.0) };
+    let wide =
+        Primitive::SumPool2d { kernel_size: [1, usize::MAX], stride: [usize::MAX, 1], padding: [0, 0] };
+    let cases = [
+        (vec![input(&[usize::MAX, 3]), huge()], "node `n0`: shape leads to features"),
+        (vec![input(&[1 << 20, 1 << 20]), huge()], "node `n0`: shape leads to features"),
+        (
+            vec![input(&[2, 6, 6]), conv(Padding::Zeros([usize::MAX; 2]), [1, 1])],
+            "node `n1`: stride is [1, 1], padding",
+        ),
+        (
+            vec![input(&[2, 6, 6]), conv(Padding::Zeros([60_000; 2]), [1, 1])],
+            "node `n1`: shape leads to features",
+        ),
+        (vec![input(&[2, 6, 6]), conv(Padding::Valid, [usize::MAX, 1])], "node `n1`: stride is"),
+        (vec![input(&[2, 6, 6]), wide, huge()], "the graph's layers do not fit together"),
     ];
     for (primitives, message) in cases {
         let found = refusal(&chain(primitives));

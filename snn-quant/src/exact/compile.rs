@@ -349,8 +349,10 @@ impl Compiler<'_> {
         let Some(spec) = self.plan.states.get(&self.name()) else {
             return self.refuse(Inexact::FloatMembrane);
         };
-        let StateQuantizer::FixedPoint(fixed) = &spec.quantizer;
-        let Ok(format) = spec.format() else { return self.refuse(Inexact::NotCalibrated) };
+        let StateQuantizer::FixedPoint(fixed) = &spec.quantizer else {
+            return self.refuse(Inexact::LevelTable);
+        };
+        let Ok(format) = fixed.format() else { return self.refuse(Inexact::NotCalibrated) };
         let bits = spec.bits().get();
         if bits < 2 {
             return self.refuse(Inexact::OneBitMembrane);

@@ -80,6 +80,11 @@ pub enum Inexact {
     /// A membrane that the plan does not name.
     #[error("the plan leaves its membrane in float; name it in [states]")]
     FloatMembrane,
+    /// A membrane on a table of levels.
+    #[error(
+        "its membrane is on a table of levels, which has no integers in the unit of the weights yet; take fixed point"
+    )]
+    LevelTable,
     /// A membrane without a range.
     #[error("the range of its membrane is not calibrated yet")]
     NotCalibrated,

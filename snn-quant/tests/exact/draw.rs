@@ -159,10 +159,8 @@ fn draw_plan(d: &mut Draw, net: &Sequential, input_max: u8) -> QuantPlan {
             ..FixedPointSpec::new(bits)
         };
         let placement = d.of(&[Placement::BeforeSpike, Placement::OnStore]);
-        plan.states.insert(
-            layer.name.clone(),
-            StateSpec { placement, quantizer: StateQuantizer::FixedPoint(fixed) },
-        );
+        plan.states
+            .insert(layer.name.clone(), StateSpec { placement, ..StateQuantizer::FixedPoint(fixed).into() });
     }
     plan
 }

@@ -4,15 +4,16 @@
     venv/bin/python tools/peers/loading/run.py --rounds 5 --jsonl loading.jsonl
 
 First it compares results: events must be equal, frames but for events at the edges of bins, whose widths the peers round. Then each round
-runs all candidates after one another, on one thread (ours also on two); it prints the lowest and the median time of each and the ratios
-of the lowest. Times are of warm files: everything is read once before. `floor` is what nothing can be faster than on this machine by much:
+runs all candidates after one another, on one thread (ours also on two); it prints the lowest CPU time (user and system, of all threads)
+and the lowest time by the clock of each. Ratios are of CPU times, which other programs on the machine disturb less, and for two threads
+of the clock. Times are of warm files: everything is read once before. `floor` is what nothing can be faster than on this machine by much:
 reading the bytes, and one pass over frames of the size.
 """
 
 import argparse
 import json
 import pathlib
-import statistics
+import resource
 import subprocess
 import time
 
@@ -94,32 +95,44 @@ def check_aedat(program, path):
 
 
 def timed(work):
-    start = time.perf_counter()
+    """Seconds by the clock and of CPU that a function takes in this process."""
+    clock, cpu = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.perf_counter() - clock, time.process_time() - cpu
+
+
+def timed_ours(program, *args):
+    """The same of our program: its own clock, and the CPU time of the whole process with its start."""
+
+    def cpu():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    before = cpu()
+    clock = ours(program, *args)["seconds"]
+    return clock, cpu() - before
 
 
 def rounds(candidates, n):
-    """Seconds of each candidate in each round; one before that warms up."""
-    seconds = {name: [] for name in candidates}
+    """Times of each candidate in each round; one before that warms up."""
+    times = {name: [] for name in candidates}
     for k in range(n + 1):
         for name, run in candidates.items():
             took = run()
             if k > 0:
-                seconds[name].append(took)
-    return seconds
+                times[name].append(took)
+    return times
 
 
-def report(work, seconds, unit, amount, jsonl):
-    best = {name: min(times) for name, times in seconds.items()}
+def report(work, times, amount, jsonl):
     print(f"\n{work}")
-    print(f"{'':24}{'lowest s':>10}{'median s':>10}{unit:>16}{'ours is':>12}")
-    for name, times in seconds.items():
-        median = statistics.median(times)
-        ratio = best[name] / best["ours, 1 thread"]
-        print(f"{name:24}{best[name]:10.3f}{median:10.3f}{amount / best[name]:16.3g}{ratio:11.1f}x")
+    print(f"{'':24}{'lowest CPU s':>14}{'lowest s':>10}{'per CPU s':>12}{'ratio to ours':>15}")
+    base = min(cpu for _, cpu in times["ours, 1 thread"])
+    for name, pairs in times.items():
+        clock, cpu = (min(column) for column in zip(*pairs))
+        print(f"{name:24}{cpu:14.3f}{clock:10.3f}{amount / cpu:12.3g}{cpu / base:14.2f}x")
         if jsonl:
-            row = {"work": work, "who": name, "seconds": times, "lowest": best[name], "median": median, "ratio": ratio}
+            row = {"work": work, "who": name, "times": pairs, "clock": clock, "cpu": cpu, "ratio": cpu / base}
             jsonl.write(json.dumps(row) + "\n")
 
 
@@ -129,13 +142,13 @@ def run_bins(program, folder, n_rounds, jsonl):
     print(f"events equal; in other frames: Tonic {moved[0]:.3%}, SpikingJelly {moved[1]:.3%} of the events")
     peers = {"tonic": tonic_bin(), "spikingjelly": spikingjelly_bin()}
     candidates = {
-        "ours, 1 thread": lambda: ours(program, "bins", folder, 1)["seconds"],
-        "ours, 2 threads": lambda: ours(program, "bins", folder, 2)["seconds"],
-        "floor": lambda: ours(program, "floor", folder, 1)["seconds"],
+        "ours, 1 thread": lambda: timed_ours(program, "bins", folder, 1),
+        "ours, 2 threads": lambda: timed_ours(program, "bins", folder, 2),
+        "floor": lambda: timed_ours(program, "floor", folder, 1),
     }
     for name, load in peers.items():
         candidates[name] = lambda load=load: timed(lambda: [load(path) for path in files])
-    report("2,000 N-MNIST files to frames [25, 2, 34, 34]", rounds(candidates, n_rounds), "files/s", len(files), jsonl)
+    report("2,000 N-MNIST files to frames [25, 2, 34, 34]", rounds(candidates, n_rounds), len(files), jsonl)
 
 
 def run_aedat(program, folder, n_rounds, jsonl):
@@ -143,12 +156,12 @@ def run_aedat(program, folder, n_rounds, jsonl):
     check_aedat(program, path)
     print("\nevents of the AEDAT 3.1 file: number and sums of x, y, p, t equal")
     candidates = {
-        "ours, 1 thread": lambda: ours(program, "aedat", path, 1)["seconds"],
-        "ours, 2 files at once": lambda: ours(program, "aedat", path, 2)["seconds"] / 2,
+        "ours, 1 thread": lambda: timed_ours(program, "aedat", path, 1),
+        "ours, 2 files at once": lambda: timed_ours(program, "aedat", path, 2),
         "tonic": lambda: timed(lambda: tonic_aedat(path)),
         "spikingjelly": lambda: timed(lambda: spikingjelly_aedat(path)),
     }
-    report("5 million events of AEDAT 3.1", rounds(candidates, n_rounds), "events/s", make_files.N_EVENTS, jsonl)
+    report("5 million events of AEDAT 3.1", rounds(candidates, n_rounds), make_files.N_EVENTS, jsonl)
 
 
 def main():

@@ -37,18 +37,23 @@ pub(super) struct CameraArgs {
     #[arg(long, value_name = "X")]
     noise_on_share: Option<f32>,
     /// Shares of a saccade at which the image begins and ends to move.
-    #[arg(long, value_name = "START,END", value_delimiter = ',', num_args = 2)]
-    motion: Option<Vec<f32>>,
+    #[arg(long, value_name = "START,END", value_parser = numbers::<2>)]
+    motion: Option<[f32; 2]>,
     /// Corners of the path, x and y in pixels from the center: before, between and after the saccades.
-    #[arg(long, value_name = "X,Y,...", value_delimiter = ',', num_args = 8, allow_hyphen_values = true)]
-    path: Option<Vec<f32>>,
+    #[arg(long, value_name = "X,Y,...", value_parser = numbers::<8>, allow_hyphen_values = true)]
+    path: Option<[f32; 8]>,
+}
+
+/// `N` numbers with commas between.
+fn numbers<const N: usize>(text: &str) -> Result<[f32; N], String> {
+    let numbers: Option<Vec<f32>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
+    numbers.and_then(|n| n.try_into().ok()).ok_or_else(|| format!("expected {N} numbers with commas between"))
 }
 
 impl CameraArgs {
     pub(super) fn config(&self) -> SimulatorConfig {
         let base = SimulatorConfig::default();
-        let motion = self.motion.as_deref().and_then(|motion| motion.try_into().ok());
-        let path = self.path.as_deref().map(|path| path.as_chunks::<2>().0).and_then(|p| p.try_into().ok());
+        let path = self.path.map(|[a, b, c, d, e, f, g, h]| [[a, b], [c, d], [e, f], [g, h]]);
         SimulatorConfig {
             threshold: self.threshold.unwrap_or(base.threshold),
             threshold_mismatch: self.mismatch.unwrap_or(base.threshold_mismatch),
@@ -56,7 +61,7 @@ impl CameraArgs {
             refractory_us: self.refractory_us.unwrap_or(base.refractory_us),
             noise_hz: self.noise_hz.unwrap_or(base.noise_hz),
             noise_on_share: self.noise_on_share.unwrap_or(base.noise_on_share),
-            motion: motion.unwrap_or(base.motion),
+            motion: self.motion.unwrap_or(base.motion),
             path: path.unwrap_or(base.path),
             ..base
         }

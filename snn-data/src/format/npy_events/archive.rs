@@ -18,7 +18,7 @@ const MAX_EXPANSION: u64 = 256;
 /// ... plus this many.
 const FREE_EXPANSION: u64 = 1 << 20;
 /// What an archive should hold.
-const ARRAYS: &str = "x, p, t and mostly y, or a single array of events";
+pub(super) const ARRAYS: &str = "x, p, t and mostly y, or a single array of events";
 
 /// An array of an archive.
 struct Member {
