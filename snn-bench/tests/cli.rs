@@ -303,7 +303,7 @@ fn rows_of_images_are_learned_and_validated() {
     let sets: Vec<&str> = sets.iter().chain(&more).flat_map(|set| ["--set", *set]).collect();
     let args = [&["train", "-o", text(&run), "--data", text(&data)], &sets[..]].concat();
     let trained = json(&args);
-    assert_eq!((&trained["n_train"], &trained["n"]), (&48.into(), &12.into()));
+    assert_eq!((&trained["n_train"], &trained["n"]), (&50.into(), &10.into()));
     assert_eq!(json(&["eval", text(&run)])["accuracy"], trained["accuracy"]);
     let never = folder.path().join("no");
     let args = [&["train", "-o", text(&never), "--data", text(&data)], &sets[..2]].concat();
