@@ -1,9 +1,10 @@
-//! What a network does on one recording, as figures of a report.
+//! What a network does: on one recording, as figures of a report, and what is wrong with it on all.
 
 use crate::report::{Membrane, Raster};
+use snn_autodiff::Evaluation;
 use snn_core::exec::Exec;
 use snn_core::layer::Sequential;
-use snn_core::metrics::Recorder;
+use snn_core::metrics::{Recorder, SpikeCount};
 use snn_core::neuron::Trajectory;
 use snn_core::{Module, Pass, Tensor};
 use snn_quant::{QuantPlan, StateLevels, StateSpec};
@@ -82,6 +83,17 @@ pub fn figures(
     let threshold = f64::from(layer.kind.threshold()?);
     let other = other.as_ref().map(|(trajectory, spec)| (trajectory, *spec));
     Some((raster(&layer.name, &float, step_ms), membrane(&layer.name, threshold, &float, other)))
+}
+
+/// Neuron layers that never spike, or at every step, each with what that means.
+#[must_use]
+pub fn stuck_layers(evaluation: &Evaluation) -> Vec<String> {
+    let note = |(name, count): (&String, &SpikeCount)| match count.spikes {
+        0 => Some(format!("{name} never spikes")),
+        n if n == count.outputs => Some(format!("all neurons of {name} spike at every step")),
+        _ => None,
+    };
+    evaluation.activity.spikes.iter().filter_map(note).collect()
 }
 
 /// Steps, samples and neurons of a trajectory.

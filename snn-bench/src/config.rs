@@ -2,6 +2,10 @@
 //!
 //! Every field has a default, so that an empty file describes a run on the built-in data.
 
+mod quant;
+
+pub use quant::{FLOAT_BITS, QuantConfig, StateRange};
+
 use serde::{Deserialize, Serialize};
 use snn_data::datasets::kind::DataSetKind;
 use std::path::{Path, PathBuf};
@@ -18,6 +22,9 @@ pub struct Config {
     pub net: NetConfig,
     /// How it is trained.
     pub train: TrainConfig,
+    /// How it is quantized, in a sweep.
+    #[serde(skip_serializing_if = "is_default")]
+    pub quant: QuantConfig,
 }
 
 /// Where recordings come from and how they become frames.
@@ -41,7 +48,7 @@ pub struct DataConfig {
     /// Folder of frames on disk, made when it is missing; needs `augment = false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
-    /// Most pixels that cached training frames are shifted by at random.
+    /// Most pixels that cached training frames and training images are shifted by at random, along each axis.
     #[serde(skip_serializing_if = "is_default")]
     pub max_shift: u16,
     /// Time that the bins divide, in ms; without it that of the data set, see `snn_bench::data::to_frames`.
@@ -57,8 +64,14 @@ pub struct DataConfig {
     pub train_split: Option<PathBuf>,
     /// List of the recordings to test on; without one, the validation share.
     pub test_split: Option<PathBuf>,
-    /// Share of the recordings that validates, where no list says otherwise.
+    /// Share of the samples that validates, where no list says otherwise.
     pub val_fraction: f64,
+    /// Seed of the validation share; that of the run without it. In a sweep one for all makes seeds comparable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_seed: Option<u64>,
+    /// What is evaluated on where the data set has a part to test on.
+    #[serde(skip_serializing_if = "is_default")]
+    pub evaluate_on: EvaluateOn,
     /// Glyphs drawn, where there is no folder.
     pub n_glyphs: usize,
     /// Time bins of equal length, for N-MNIST over 300 ms.
@@ -84,12 +97,26 @@ impl Default for DataConfig {
             train_split: None,
             test_split: None,
             val_fraction: 0.2,
+            split_seed: None,
+            evaluate_on: EvaluateOn::default(),
             n_glyphs: 1500,
             n_steps: 10,
             batch_size: 32,
             augment: true,
         }
     }
+}
+
+/// What is evaluated on where the data set has a part to test on. N-MNIST, whose part to test on is not touched, and data sets
+/// without one are evaluated on the validation share.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvaluateOn {
+    /// That part, after training on all of the other.
+    #[default]
+    Test,
+    /// The validation share of the part to learn from, which is then not learned from: for choices.
+    Validation,
 }
 
 /// Which images, and how they become time steps.
@@ -100,14 +127,17 @@ pub struct ImageConfig {
     pub coding: ImageCoding,
     /// Index of the first image to learn from.
     pub first: usize,
-    /// Number of images to learn from; all from the first on without it.
+    /// Number of images to learn from, validation share included; all from the first on without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n: Option<usize>,
-    /// Number of images to test on, the first ones of the test part; all without it.
+    /// Number of images to evaluate on, the first ones; all without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_test: Option<usize>,
     /// Seed of the simulated camera's noise and shake.
     pub seed: u64,
+    /// Whether training images are mirrored at random, left and right.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mirror: bool,
 }
 
 /// How an image becomes time steps.
@@ -119,6 +149,8 @@ pub enum ImageCoding {
     Constant,
     /// Spikes at random, at the rate of the values.
     Rate,
+    /// The gray or color values of one row in each step, from the top; `n_steps` must be the number of rows.
+    Rows,
     /// Events of the simulated event camera, in the layout of N-MNIST.
     Simulated,
 }
@@ -224,6 +256,19 @@ impl DataConfig {
     pub fn is_coded_images(&self) -> bool {
         self.kind.is_some_and(DataSetKind::is_images) && self.images.coding != ImageCoding::Simulated
     }
+
+    /// The same settings on N-MNIST recordings in `path`, by its lists `splits/dev_train.txt` and `splits/dev_val.txt` where
+    /// they are.
+    #[must_use]
+    pub fn on_recordings(&self, path: &Path) -> Self {
+        let list = |name: &str| Some(path.join("splits").join(name)).filter(|list| list.is_file());
+        Self {
+            path: Some(path.to_owned()),
+            train_split: list("dev_train.txt"),
+            test_split: list("dev_val.txt"),
+            ..self.clone()
+        }
+    }
 }
 
 /// A configuration file that cannot be used.
@@ -256,9 +301,62 @@ pub enum ConfigError {
         /// What it must be.
         expected: &'static str,
     },
+    /// A dotted key with something before a dot that is no section.
+    #[error("{key}: `{section}` is no section")]
+    Section {
+        /// The key.
+        key: String,
+        /// The part of it that is no section.
+        section: String,
+    },
+}
+
+/// Puts a value under a dotted key, such as `train.epochs`. Sections that hold nothing but defaults may be missing in the
+/// table; whether there is such a key shows when the table is read as a [`Config`].
+///
+/// # Errors
+/// [`ConfigError::Section`] for a part before a dot that is a value.
+pub fn set(table: &mut toml::Table, key: &str, value: toml::Value) -> Result<(), ConfigError> {
+    let mut parts: Vec<&str> = key.split('.').collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut table = table;
+    for part in parts {
+        let section = table.entry(part).or_insert_with(|| toml::Table::new().into());
+        let no_section = || ConfigError::Section { key: key.to_owned(), section: part.to_owned() };
+        table = section.as_table_mut().ok_or_else(no_section)?;
+    }
+    table.insert(last.to_owned(), value);
+    Ok(())
 }
 
 impl Config {
+    /// The float network that this configuration quantizes: the same without quantization.
+    #[must_use]
+    pub fn float(&self) -> Self {
+        Self { quant: QuantConfig::default(), ..self.clone() }
+    }
+
+    /// All settings as a table, also those that a file leaves out because they are at their defaults; options that are not
+    /// set are missing.
+    ///
+    /// # Errors
+    /// For a number that TOML cannot hold, such as a seed above 2⁶³.
+    pub fn table(&self) -> Result<toml::Table, toml::ser::Error> {
+        let mut table = toml::Table::try_from(self)?;
+        let DataConfig { images, max_shift, downsample, preload, evaluate_on, .. } = &self.data;
+        let mut all_of_images = toml::Table::try_from(images)?;
+        all_of_images.insert("mirror".to_owned(), images.mirror.into());
+        let mut data = toml::Table::try_from(&self.data)?;
+        data.insert("images".to_owned(), all_of_images.into());
+        data.insert("max_shift".to_owned(), i64::from(*max_shift).into());
+        data.insert("downsample".to_owned(), i64::from(*downsample).into());
+        data.insert("preload".to_owned(), (*preload).into());
+        data.insert("evaluate_on".to_owned(), toml::Value::try_from(evaluate_on)?);
+        table.insert("data".to_owned(), data.into());
+        table.insert("quant".to_owned(), toml::Value::try_from(&self.quant)?);
+        Ok(table)
+    }
+
     /// Reads a configuration file.
     ///
     /// # Errors
@@ -288,15 +386,21 @@ impl Config {
         let of_cache =
             "false with data.cache: cached frames can be shifted (data.max_shift), not turned or thinned";
         require(augments_events, "data.augment", data.augment, of_cache)?;
-        let shifts_cached = data.max_shift == 0 || data.cache.is_some();
-        require(shifts_cached, "data.max_shift", data.max_shift, "0 without data.cache; see data.augment")?;
-        let augments_events = !(data.augment && data.is_coded_images());
-        require(augments_events, "data.augment", data.augment, "false for images, which have no events")?;
+        let is_images = data.is_coded_images();
+        let of_events = "0 for events that are not cached; see data.augment";
+        let shifts_frames = data.max_shift == 0 || data.cache.is_some() || is_images;
+        require(shifts_frames, "data.max_shift", data.max_shift, of_events)?;
+        let of_images =
+            "false for images, which can be shifted (data.max_shift) and mirrored (data.images.mirror)";
+        require(!(data.augment && is_images), "data.augment", data.augment, of_images)?;
+        let mirrors_images = !data.images.mirror || is_images;
+        require(mirrors_images, "data.images.mirror", data.images.mirror, "false for events")?;
         require((0.0..=1.0).contains(&net.beta), "net.beta", net.beta, "0 to 1")?;
         require(net.weight_gain.is_finite(), "net.weight_gain", net.weight_gain, "finite")?;
         let rate = train.learning_rate > 0.0 && train.learning_rate.is_finite();
         require(rate, "train.learning_rate", train.learning_rate, "above 0")?;
-        require(train.clip_norm > 0.0, "train.clip_norm", train.clip_norm, "above 0")
+        require(train.clip_norm > 0.0, "train.clip_norm", train.clip_norm, "above 0")?;
+        self.quant.check()
     }
 }
 
@@ -319,13 +423,52 @@ mod tests {
         assert_eq!(toml::from_str::<Config>(&text).unwrap(), Config::default());
         assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
         Config::default().check().unwrap();
-        assert!(!text.contains("kind") && !text.contains("downsample") && !text.contains("images"), "{text}");
+        let left_out = ["kind", "downsample", "images", "split_seed", "evaluate_on", "quant"];
+        assert!(left_out.iter().all(|field| !text.contains(field)), "{text}");
     }
 
     #[test]
     fn what_differs_from_the_default_survives_a_file() {
-        let images =
-            ImageConfig { coding: ImageCoding::Simulated, first: 1000, n: Some(5), n_test: None, seed: 3 };
+        let config = unlike_the_default();
+        assert_eq!(toml::from_str::<Config>(&toml::to_string(&config).unwrap()).unwrap(), config);
+    }
+
+    #[test]
+    fn the_table_has_what_files_leave_out() {
+        let options = ["kind", "sensor", "cache", "window_ms", "split_seed", "n"];
+        let table = Config::default().table().unwrap();
+        let written = toml::Table::try_from(unlike_the_default()).unwrap();
+        let all = |table: &toml::Table, of: &[&str]| {
+            let section = of.iter().try_fold(table, |table, part| table.get(*part)?.as_table()).unwrap();
+            section.keys().cloned().collect::<Vec<String>>()
+        };
+        for section in [&[][..], &["data"], &["data", "images"], &["quant"]] {
+            let expected =
+                all(&written, section).into_iter().filter(|key| !options.contains(&key.as_str()));
+            assert_eq!(all(&table, section), expected.collect::<Vec<_>>(), "{section:?}");
+        }
+        assert_eq!(table.try_into::<Config>().unwrap(), Config::default());
+    }
+
+    #[test]
+    fn values_are_set_where_sections_are_missing() {
+        let mut table = toml::Table::new();
+        set(&mut table, "data.images.mirror", true.into()).unwrap();
+        assert_eq!(toml::to_string(&table).unwrap().replace(char::is_whitespace, ""), "[data.images]mirror=true");
+        let error = set(&mut table, "data.images.mirror.x", true.into()).unwrap_err().to_string();
+        assert_eq!(error, "data.images.mirror.x: `mirror` is no section");
+    }
+
+    /// A value in every field that is not always written.
+    fn unlike_the_default() -> Config {
+        let images = ImageConfig {
+            coding: ImageCoding::Simulated,
+            first: 1000,
+            n: Some(5),
+            n_test: None,
+            seed: 3,
+            mirror: true,
+        };
         let data = DataConfig {
             kind: Some(DataSetKind::Mnist),
             sensor: Some([34, 34]),
@@ -335,10 +478,12 @@ mod tests {
             window_ms: Some(50),
             downsample: 2,
             preload: false,
+            split_seed: Some(4),
+            evaluate_on: EvaluateOn::Validation,
             ..DataConfig::default()
         };
-        let config = Config { data, ..Config::default() };
-        assert_eq!(toml::from_str::<Config>(&toml::to_string(&config).unwrap()).unwrap(), config);
+        let quant = QuantConfig { state_bits: 4, ..QuantConfig::default() };
+        Config { data, quant, ..Config::default() }
     }
 
     #[test]
@@ -351,7 +496,8 @@ mod tests {
             ("seed = -1", "run.toml"),
             ("[data]\nkind = \"cats\"", "no data set \"cats\"; there are nmnist, "),
             ("[data]\ncache = \"c\"", "data.augment is true, but must be false with data.cache"),
-            ("[data]\nmax_shift = 2", "data.max_shift is 2, but must be 0 without data.cache"),
+            ("[data]\nmax_shift = 2", "data.max_shift is 2, but must be 0 for events that are not cached"),
+            ("[data.images]\nmirror = true", "data.images.mirror is true, but must be false for events"),
             ("[data]\nkind = \"mnist\"", "data.augment is true, but must be false for images"),
         ] {
             std::fs::write(&path, text).unwrap();

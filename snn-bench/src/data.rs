@@ -1,6 +1,6 @@
 //! From a configuration to batches: opening recordings, splitting them, feeding the training loop.
 
-use crate::config::{DataConfig, ImageCoding};
+use crate::config::{DataConfig, EvaluateOn, ImageCoding};
 use crate::progress;
 use sha2::{Digest, Sha256};
 use snn_autodiff::fit::{Batch, BatchIter, BatchSource};
@@ -46,8 +46,8 @@ pub struct Splits {
 pub enum Samples {
     /// Recordings.
     Events(Box<dyn Dataset>),
-    /// Some of the images of a set.
-    Images(Box<dyn Images>, Range<usize>),
+    /// Those images of a set that have these indices.
+    Images(Arc<dyn Images>, Vec<usize>),
 }
 
 impl Samples {
@@ -56,7 +56,7 @@ impl Samples {
     pub fn len(&self) -> usize {
         match self {
             Self::Events(data) => data.len(),
-            Self::Images(_, range) => range.len(),
+            Self::Images(_, indices) => indices.len(),
         }
     }
 
@@ -74,7 +74,7 @@ impl Samples {
     pub fn name(&self, i: usize) -> String {
         match self {
             Self::Events(data) => data.sample_name(i).to_owned(),
-            Self::Images(_, range) => format!("image {}", range.start + i),
+            Self::Images(_, indices) => format!("image {}", indices[i]),
         }
     }
 
@@ -120,14 +120,17 @@ pub fn elsewhere(config: &DataConfig, path: &Path) -> Result<DataConfig, DataErr
 }
 
 /// Opens what the configuration names, and divides it: by lists where there are any, else by the data set's own division
-/// into training and test (N-MNIST excepted, whose test part is not touched), else by the validation share.
+/// into training and test (N-MNIST excepted, whose test part is not touched), else by the validation share. Of a data set
+/// with a test part that is evaluated on [`EvaluateOn::Validation`], only the training part is opened. `seed` decides
+/// the validation share where the configuration has no seed for it.
 ///
 /// # Errors
 /// [`DataError`], naming the folder, list or file.
 pub fn open(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
+    let seed = config.split_seed.unwrap_or(seed);
     match (&config.path, config.kind) {
         (None, _) => divide(glyphs(config)?, config, seed),
-        (Some(path), Some(kind)) if kind.is_images() => open_images(config, kind, path),
+        (Some(path), Some(kind)) if kind.is_images() => open_images(config, kind, path, seed),
         (Some(path), kind) => open_recordings(config, kind.unwrap_or(DataSetKind::NMnist), path, seed),
     }
 }
@@ -138,15 +141,17 @@ fn open_recordings(
     path: &Path,
     seed: u64,
 ) -> Result<Splits, DataError> {
-    let part = |part| Ok(Samples::Events(loaded(recordings(kind, path, Share::Part(part))?, config)?));
+    let part = |part| recordings(kind, path, Share::Part(part));
+    let samples = |of| Ok::<_, DataError>(Samples::Events(loaded(part(of)?, config)?));
     match (&config.train_split, &config.test_split) {
         (Some(train), Some(test)) => {
             Ok(Splits { train: listed(config, train)?, test: listed(config, test)? })
         }
         (Some(only), None) | (None, Some(only)) => divide(subset(kind, path, only)?, config, seed),
-        (None, None) if kind.has_parts() && kind != DataSetKind::NMnist => {
-            Ok(Splits { train: part(Part::Train)?, test: part(Part::Test)? })
-        }
+        (None, None) if kind.has_parts() && kind != DataSetKind::NMnist => match config.evaluate_on {
+            EvaluateOn::Test => Ok(Splits { train: samples(Part::Train)?, test: samples(Part::Test)? }),
+            EvaluateOn::Validation => divide(part(Part::Train)?, config, seed),
+        },
         (None, None) => divide(recordings(kind, path, Share::Whole)?, config, seed),
     }
 }
@@ -187,29 +192,81 @@ fn recordings(kind: DataSetKind, path: &Path, share: Share) -> Result<Box<dyn Da
     }
 }
 
-fn open_images(config: &DataConfig, kind: DataSetKind, path: &Path) -> Result<Splits, DataError> {
-    let side = |part, first: usize, n: Option<usize>, seed| {
+fn open_images(config: &DataConfig, kind: DataSetKind, path: &Path, seed: u64) -> Result<Splits, DataError> {
+    let settings = &config.images;
+    let learned = ImagePart::open(config, kind, path, Part::Train)?;
+    let train = range(learned.len(), settings.first, settings.n)?;
+    match config.evaluate_on {
+        EvaluateOn::Test => {
+            let tested = ImagePart::open(config, kind, path, Part::Test)?;
+            let test = range(tested.len(), 0, settings.n_test)?;
+            Ok(Splits {
+                train: learned.samples(train.collect(), config)?,
+                test: tested.samples(test.collect(), config)?,
+            })
+        }
+        EvaluateOn::Validation => {
+            let labels: Vec<usize> = train.clone().map(|i| learned.label(i)).collect();
+            let split = train_val(&labels, config.val_fraction, seed)?;
+            let of_part = |i: usize| train.start + i;
+            let val = &split.val[range(split.val.len(), 0, settings.n_test)?];
+            Ok(Splits {
+                train: learned.samples(split.train.iter().copied().map(of_part).collect(), config)?,
+                test: learned.samples(val.iter().copied().map(of_part).collect(), config)?,
+            })
+        }
+    }
+}
+
+/// A part of a set of images, as they are or seen by the simulated camera.
+enum ImagePart {
+    Simulated(Arc<dyn Dataset>),
+    Coded(Arc<dyn Images>),
+}
+
+impl ImagePart {
+    fn open(config: &DataConfig, kind: DataSetKind, path: &Path, part: Part) -> Result<Self, DataError> {
         if config.images.coding == ImageCoding::Simulated {
+            // The parts differ in their seeds, so that no noise of one is in the other.
+            let seed = config.images.seed.wrapping_add(u64::from(part == Part::Test));
             let images = IdxImages::open(path, part)?;
-            let range = range(images.len(), first, n)?;
-            let seen = SimulatedImages::new(images, &SimulatorConfig::default(), seed)?;
-            return Ok(Samples::Events(loaded(Box::new(Subset::new(seen, range.collect())?), config)?));
+            return Ok(Self::Simulated(Arc::new(SimulatedImages::new(
+                images,
+                &SimulatorConfig::default(),
+                seed,
+            )?)));
         }
         let images = match kind.open(path, Share::Part(part))?.samples {
             kind::Samples::Images(mut images) => images.pop(),
             kind::Samples::Events(_) => None,
         };
-        let expected = "images";
-        let images = images.ok_or_else(|| DataError::NoRecordings { path: path.to_owned(), expected })?;
-        let range = range(images.len(), first, n)?;
-        Ok::<_, DataError>(Samples::Images(images, range))
-    };
-    let settings = &config.images;
-    // The parts differ in their seeds, so that no noise of one is in the other.
-    Ok(Splits {
-        train: side(Part::Train, settings.first, settings.n, settings.seed)?,
-        test: side(Part::Test, 0, settings.n_test, settings.seed.wrapping_add(1))?,
-    })
+        let missing = || DataError::NoRecordings { path: path.to_owned(), expected: "images" };
+        Ok(Self::Coded(images.ok_or_else(missing)?.into()))
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Simulated(data) => data.len(),
+            Self::Coded(images) => images.len(),
+        }
+    }
+
+    fn label(&self, i: usize) -> usize {
+        match self {
+            Self::Simulated(data) => data.label(i),
+            Self::Coded(images) => images.label(i),
+        }
+    }
+
+    fn samples(&self, indices: Vec<usize>, config: &DataConfig) -> Result<Samples, DataError> {
+        Ok(match self {
+            Self::Simulated(data) => {
+                let some = Subset::new(Arc::clone(data), indices)?;
+                Samples::Events(loaded(Box::new(some), config)?)
+            }
+            Self::Coded(images) => Samples::Images(Arc::clone(images), indices),
+        })
+    }
 }
 
 /// `n` images from the first on, or all.
@@ -321,19 +378,35 @@ fn downsampling(config: &DataConfig, from: SensorSize) -> Chain {
     if config.downsample > 1 { Chain::new().then(Resize { to }) } else { Chain::new() }
 }
 
+fn coding(config: &DataConfig) -> Coding {
+    match config.images.coding {
+        ImageCoding::Constant | ImageCoding::Simulated => Coding::Constant,
+        ImageCoding::Rate => Coding::Rate,
+        ImageCoding::Rows => Coding::Rows,
+    }
+}
+
 /// Shape `[T, C, H, W]` of the frames of one sample; opens none.
 ///
 /// # Errors
-/// [`DataError::BadSetting`] for a number of steps out of range.
+/// [`DataError::BadSetting`] for a number of steps out of range, or not that of the rows of an image shown row by row.
 pub fn sample_shape(config: &DataConfig) -> Result<[usize; 4], DataError> {
     if config.is_coded_images() {
         let is_gray = config.kind == Some(DataSetKind::Mnist);
         let (channels, size) = if is_gray { (1, MNIST_SIZE) } else { (3, CIFAR_SIZE) };
-        return Ok([config.n_steps, channels, size, size]);
+        return coding(config).frames_shape([channels, size, size], config.n_steps);
     }
     let sensor = sensor(config);
     let sensor = downsampling(config, sensor).sensor(sensor);
     Ok(to_frames(config).framer(sensor)?.shape())
+}
+
+/// How samples are varied in training; by default not at all.
+#[derive(Debug, Clone, Copy, Default)]
+struct Variation {
+    augment: Option<Augment>,
+    max_shift: u16,
+    mirror: bool,
 }
 
 /// Frames of samples as the training loop takes them.
@@ -348,13 +421,15 @@ impl std::fmt::Debug for Frames<'_> {
 }
 
 impl<'a> Frames<'a> {
-    /// All samples, shuffled and augmented anew in each epoch.
+    /// All samples, shuffled and varied anew in each epoch.
     ///
     /// # Errors
     /// [`DataError`] from making or opening a cache, and for settings out of range.
     pub fn for_training(samples: &'a Samples, config: &DataConfig, seed: u64) -> Result<Self, DataError> {
         let order = BatchConfig { batch_size: config.batch_size, order: Order::Shuffled, seed };
-        Self::new(samples, config, order, config.augment.then_some(AUGMENT), config.max_shift)
+        let augment = config.augment.then_some(AUGMENT);
+        let varied = Variation { augment, max_shift: config.max_shift, mirror: config.images.mirror };
+        Self::new(samples, config, order, varied)
     }
 
     /// All samples in order, as they are.
@@ -363,7 +438,7 @@ impl<'a> Frames<'a> {
     /// As [`Frames::for_training`].
     pub fn in_order(samples: &'a Samples, config: &DataConfig) -> Result<Self, DataError> {
         let order = BatchConfig { batch_size: config.batch_size, ..BatchConfig::default() };
-        Self::new(samples, config, order, None, 0)
+        Self::new(samples, config, order, Variation::default())
     }
 
     /// All samples as they are, in an order drawn once, so that the first batches hold all classes: for calibration and
@@ -373,33 +448,30 @@ impl<'a> Frames<'a> {
     /// As [`Frames::for_training`].
     pub fn mixed(samples: &'a Samples, config: &DataConfig, seed: u64) -> Result<Self, DataError> {
         let order = BatchConfig { batch_size: config.batch_size, order: Order::Shuffled, seed };
-        Self::new(samples, config, order, None, 0)
+        Self::new(samples, config, order, Variation::default())
     }
 
     fn new(
         samples: &'a Samples,
         config: &DataConfig,
         order: BatchConfig,
-        augment: Option<Augment>,
-        max_shift: u16,
+        varied: Variation,
     ) -> Result<Self, DataError> {
-        let all = (0..samples.len()).collect();
         let batches = match (samples, &config.cache) {
-            (Samples::Images(images, range), _) => {
-                let coding = match config.images.coding {
-                    ImageCoding::Rate => Coding::Rate,
-                    ImageCoding::Constant | ImageCoding::Simulated => Coding::Constant,
-                };
-                Batches::new(ImageFrames::new(&**images, range.clone(), config.n_steps, coding)?, all, order)
+            (Samples::Images(images, indices), _) => {
+                let frames = ImageFrames::new(&**images, config.n_steps, coding(config))?;
+                let frames = frames.shifted(varied.max_shift).mirrored(varied.mirror);
+                Batches::new(frames, indices.clone(), order)
             }
             (Samples::Events(data), Some(folder)) => {
                 let cached = CachedFrames::new(cache(&**data, config, folder)?, data.labels())?;
-                Batches::new(cached.shifted(max_shift), all, order)
+                Batches::new(cached.shifted(varied.max_shift), (0..data.len()).collect(), order)
             }
             (Samples::Events(data), None) => {
                 let chain = downsampling(config, data.sensor());
-                let chain = augment.into_iter().fold(chain, Chain::then);
-                Batches::new(EventFrames::new(&**data, chain, &to_frames(config))?, all, order)
+                let chain = varied.augment.into_iter().fold(chain, Chain::then);
+                let frames = EventFrames::new(&**data, chain, &to_frames(config))?;
+                Batches::new(frames, (0..data.len()).collect(), order)
             }
         };
         Ok(Self { batches: batches? })

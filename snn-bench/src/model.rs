@@ -1,9 +1,10 @@
 //! From a configuration to a network, and what plans and reports ask of it.
 
 use crate::config::{NetConfig, NeuronPreset};
-use snn_core::layer::{Layer, NeuronKind, Sequential, parse};
+use snn_core::layer::{Layer, NeuronKind, NeuronLayer, Sequential, parse};
 use snn_core::neuron::{Decolle, Lif};
 use snn_core::{Module, ShapeError, Tensor};
+use snn_quant::{QuantPlan, Variables};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Builds the network for frames `[C, H, W]` and draws its weights.
@@ -47,6 +48,24 @@ pub fn neuron(config: &NetConfig) -> NeuronKind {
         NeuronPreset::LuiNeftci => Lif::lui_neftci(beta).into(),
         NeuronPreset::Decolle => Decolle::lui_neftci(beta, beta, beta).into(),
     }
+}
+
+/// Bytes of the state of all neurons for one sample, which is working memory: codes at the plan's widths, without gaps in
+/// each variable of each layer, and 4 bytes for each value that stays in float.
+#[must_use]
+pub fn state_bytes(net: &Sequential, plan: &QuantPlan) -> u64 {
+    let of_layer = |layer: &NeuronLayer| {
+        let n: u64 = layer.features.iter().map(|&n| n as u64).product();
+        let spec = plan.states.get(&layer.name);
+        let quantized = match spec.map(|spec| spec.variables) {
+            Some(Variables::All) => layer.kind.n_quantized_states() as u64,
+            Some(Variables::Membrane) => 1,
+            None => 0,
+        };
+        let codes = spec.map_or(0, |spec| spec.bits().packed_bytes(n));
+        quantized * codes + (layer.kind.n_states() as u64 - quantized) * 4 * n
+    };
+    net.neurons().map(of_layer).sum()
 }
 
 /// Names of the neuron layers.

@@ -1,3 +1,4 @@
 //! Reproductions: one file for each paper.
 
 pub mod hessian;
+pub mod squat;

@@ -520,6 +520,26 @@ fn an_interrupted_training_can_be_resumed() {
 }
 
 #[test]
+fn levels_are_printed_in_rising_order() {
+    let args = ["levels", "--bits", "2", "--spacing", "threshold-centred", "--threshold", "1"];
+    let compat = json(&args);
+    let levels: Vec<f32> = serde_json::from_value(compat["levels"].clone()).unwrap();
+    assert_eq!(levels, [-1.0, 0.801_801_8, 0.981_982, 1.2]);
+    let exact = json(&[&args[..], &["--variant", "zero-exact"]].concat());
+    assert_eq!((&exact["levels"][1], &exact["zero_code"]), (&0.0.into(), &1.into()));
+    let american = json(&["levels", "--bits", "2", "--spacing", "threshold-centered"]);
+    assert_eq!(american, compat);
+
+    let folder = tempfile::tempdir().unwrap();
+    let table = program().args(args).args(["--report", text(folder.path())]).output().unwrap();
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(table.contains("a membrane at rest stands at 0.8018018"), "{table}");
+    assert!(fs::read_to_string(folder.path().join("report/levels.svg")).unwrap().contains("<line"));
+    refused(&["levels", "--bits", "9"], &["bits = 9"]);
+    refused(&["levels", "--bits", "4", "--threshold", "0"], &["threshold = 0"]);
+}
+
+#[test]
 fn an_exact_run_is_verified_exported_and_run() {
     let folder = temporary();
     let run = copy_of_run(folder.path());

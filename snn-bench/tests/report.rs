@@ -9,7 +9,17 @@ use snn_bench::report::{self, ReportData};
 #[test]
 fn every_section_is_on_the_page_and_in_its_contents() {
     let html = report::render(&demo::demo()).unwrap().html;
-    for id in ["claims", "training", "curvature", "sensitivity", "bits", "size", "activity", "table-plans"] {
+    for id in [
+        "claims",
+        "training",
+        "curvature",
+        "sensitivity",
+        "bits",
+        "levels",
+        "size",
+        "activity",
+        "table-plans",
+    ] {
         assert!(html.contains(&format!("<h2 id=\"{id}\"")), "no section {id}");
         assert!(html.contains(&format!("href=\"#{id}\"")), "{id} is not in the contents");
     }
@@ -67,8 +77,10 @@ fn numbers_that_are_none_do_no_harm() {
     let bad = Estimate { mean: f64::NAN, err: Some(f64::INFINITY), n: 0 };
     data.trace.as_mut().unwrap().layers[0].hessian = Some(bad);
     data.pareto.as_mut().unwrap().points[0].accuracy = bad;
-    data.accuracy_vs_bits.as_mut().unwrap().float = Some(bad);
+    data.accuracy_vs_bits[0].float = Some(bad);
     data.sensitivity.as_mut().unwrap().series[0].points[0].omega = -1.0;
+    data.heat_maps[0].accuracies[0][1] = Some(bad);
+    data.levels.as_mut().unwrap().tables[0].levels[1] = f64::INFINITY;
     data.membranes[0].mem[3] = f64::INFINITY;
     data.training.as_mut().unwrap().runs[0].epochs[2].train_loss = f64::NAN;
     for figure in report::render(&data).unwrap().figures {

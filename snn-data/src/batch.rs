@@ -4,12 +4,13 @@
 //! |---|---|
 //! | [`EventFrames`] | recordings, decoded and transformed anew in each epoch |
 //! | `CachedFrames` (feature `cache`) | a frame cache; of the augmentations only shifts by whole pixels are possible |
-//! | [`ImageFrames`] | images, shown in every step or coded as rates of spikes |
+//! | [`ImageFrames`] | images, shown in every step or row by row, or coded as rates of spikes; shifted and mirrored |
 
 #[cfg(feature = "cache")]
 mod cached;
 mod events;
 mod images;
+mod shift;
 
 use std::fmt;
 

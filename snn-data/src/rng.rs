@@ -17,8 +17,8 @@ pub(crate) enum Purpose {
     Transform,
     Mixup,
     RateCoding,
-    #[cfg(feature = "cache")]
     FrameShift,
+    FrameMirror,
 }
 
 /// The generator for one purpose, epoch and item of a seed.

@@ -318,7 +318,7 @@ impl LevelTable {
 
     /// Replaces each value by the level that it takes, as [`nearest`](Self::nearest) does; NaN stays NaN.
     pub fn quantize(&self, x: &mut [f32]) {
-        self.search.quantize(&self.levels, &self.boundaries, x);
+        self.search.quantize(x);
     }
 
     /// Whether `x` lies between the lowest and the highest level.

@@ -1,12 +1,12 @@
 //! `eval`: what a trained network does on recordings.
 
 use super::loaded::{Loaded, Parameters};
-use super::network::stuck_layers;
 use super::output::Output;
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use serde_json::json;
 use snn_autodiff::Evaluation;
+use snn_bench::activity::stuck_layers;
 use snn_bench::data::{self, Frames};
 use snn_bench::interrupt;
 use snn_bench::table::{Column, Table, thousands};

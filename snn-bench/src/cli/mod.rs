@@ -9,6 +9,7 @@ mod exact;
 mod export;
 mod fit;
 mod import;
+mod levels;
 mod loaded;
 mod network;
 mod output;
@@ -18,6 +19,7 @@ mod report;
 mod repro;
 mod run;
 mod settings;
+mod sweep;
 mod trace;
 mod trace_file;
 mod train;
@@ -70,6 +72,10 @@ enum Verb {
     Run(run::Args),
     /// What of a network does not fit a chip.
     Fit(fit::Args),
+    /// Print the levels that a quantized membrane can take.
+    Levels(levels::Args),
+    /// Run a grid of configurations over seeds, on all cores, resumable and divisible.
+    Sweep(sweep::Args),
     /// Write the report page of a run.
     Report(report::Args),
     /// Reproduce the numbers of a paper.
@@ -112,6 +118,8 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
         Verb::Export(args) => export::run(args, output),
         Verb::Import(args) => import::run(args, output),
         Verb::Run(args) => run::run(args, output),
+        Verb::Sweep(args) => return sweep::run(args, output),
+        Verb::Levels(args) => levels::run(args, output),
         Verb::Train(args) => train::run(args, output),
         Verb::Eval(args) => eval::run(args, output),
         Verb::Trace(args) => trace::run(args, output),

@@ -117,13 +117,3 @@ impl Module for Network {
         self.float().needs_whole_batch()
     }
 }
-
-/// Neuron layers that never spike, or at every step, each with what that means.
-pub(super) fn stuck_layers(evaluation: &Evaluation) -> Vec<String> {
-    let note = |(name, count): (&String, &snn_core::metrics::SpikeCount)| match count.spikes {
-        0 => Some(format!("{name} never spikes")),
-        n if n == count.outputs => Some(format!("all neurons of {name} spike at every step")),
-        _ => None,
-    };
-    evaluation.activity.spikes.iter().filter_map(note).collect()
-}

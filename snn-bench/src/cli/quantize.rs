@@ -1,7 +1,7 @@
 //! `quantize`: a trained network at the bits of a plan, as it is or trained on.
 
 use super::loaded::Loaded;
-use super::network::{Network, stuck_layers};
+use super::network::Network;
 use super::output::Output;
 use super::plans;
 use super::train::{self, Validation};
@@ -9,6 +9,7 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 use snn_autodiff::BatchSource;
 use snn_autodiff::Evaluation;
+use snn_bench::activity::stuck_layers;
 use snn_bench::config::Config;
 use snn_bench::data::{Frames, Splits, Take};
 use snn_bench::integer::{DefaultBits, Profile, complete};

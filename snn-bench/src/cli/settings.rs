@@ -1,7 +1,7 @@
 //! The configuration of a run from a file, `--set` and other options.
 
 use anyhow::{Context, bail};
-use snn_bench::config::Config;
+use snn_bench::config::{self, Config};
 use snn_bench::run_dir::RunFile;
 use std::path::{Path, PathBuf};
 
@@ -31,16 +31,8 @@ fn set(table: &mut toml::Table, change: &str) -> anyhow::Result<()> {
     let value = value.trim();
     let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"));
     let parsed = parsed.ok().and_then(|mut table| table.remove("value"));
-    let mut keys: Vec<&str> = key.trim().split('.').collect();
-    let last = keys.pop().unwrap_or_default();
-    let mut table = table;
-    for key in keys {
-        // Sections that hold nothing but defaults may be missing; unknown ones are refused when all is read.
-        let section = table.entry(key).or_insert_with(|| toml::Table::new().into());
-        table = section.as_table_mut().with_context(|| format!("--set {change}: `{key}` is no section"))?;
-    }
-    table.insert(last.to_owned(), parsed.unwrap_or_else(|| value.into()));
-    Ok(())
+    let value = parsed.unwrap_or_else(|| value.into());
+    config::set(table, key.trim(), value).with_context(|| format!("--set {change}"))
 }
 
 /// The configuration with paths that mean the same from every folder.

@@ -17,7 +17,11 @@ pub struct ReportData {
     /// Curvature of each layer.
     pub trace: Option<Traces>,
     /// Accuracy of quantized networks against their bits.
-    pub accuracy_vs_bits: Option<AccuracyVsBits>,
+    pub accuracy_vs_bits: Vec<AccuracyVsBits>,
+    /// Accuracy over two settings.
+    pub heat_maps: Vec<HeatMap>,
+    /// The levels that membranes can take.
+    pub levels: Option<Levels>,
     /// What one quantized layer costs, against what its sensitivity foretells.
     pub sensitivity: Option<Sensitivity>,
     /// Accuracy against size.
@@ -186,6 +190,10 @@ pub struct LayerTrace {
 /// Accuracies, as fractions, of quantized networks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AccuracyVsBits {
+    /// Title of the figure.
+    pub title: String,
+    /// What the bits are of, such as `mean bits per weight`.
+    pub bits_of: String,
     /// Accuracy of the float network.
     pub float: Option<Estimate>,
     /// A line each.
@@ -199,17 +207,54 @@ pub struct AccuracyVsBits {
 pub struct BitSeries {
     /// Such as `PTQ, allocated`.
     pub name: String,
-    /// Mean bits per weight, and accuracy, in rising order of bits.
+    /// Bits, and accuracy, in rising order of bits.
     pub points: Vec<BitPoint>,
 }
 
 /// Accuracy of one plan.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BitPoint {
-    /// Mean bits per weight.
+    /// The bits.
     pub bits: f64,
     /// Accuracy, a fraction.
     pub accuracy: Estimate,
+}
+
+/// Accuracies, as fractions, over two settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeatMap {
+    /// Title of the figure.
+    pub title: String,
+    /// The setting that differs between columns.
+    pub x: String,
+    /// The setting that differs between rows.
+    pub y: String,
+    /// Values of the columns.
+    pub columns: Vec<String>,
+    /// Values of the rows, from below.
+    pub rows: Vec<String>,
+    /// For each row, the accuracy in each column; none where nothing was run.
+    pub accuracies: Vec<Vec<Option<Estimate>>>,
+    /// What stands behind the numbers.
+    pub sampling: Sampling,
+}
+
+/// Tables of membrane levels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Levels {
+    /// Firing threshold.
+    pub threshold: f64,
+    /// The tables, a line each.
+    pub tables: Vec<LevelLine>,
+}
+
+/// A table of levels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LevelLine {
+    /// Such as `uniform, zero-exact`.
+    pub name: String,
+    /// The levels, rising.
+    pub levels: Vec<f64>,
 }
 
 /// One layer quantized at a time, the others float.

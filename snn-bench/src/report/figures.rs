@@ -2,6 +2,8 @@
 
 mod accuracy_vs_bits;
 mod firing_rates;
+mod heat_map;
+mod levels;
 mod membrane;
 mod pareto;
 mod raster;
@@ -11,6 +13,8 @@ mod training;
 
 pub(super) use accuracy_vs_bits::accuracy_vs_bits;
 pub(super) use firing_rates::firing_rates;
+pub(super) use heat_map::heat_map;
+pub(super) use levels::levels;
 pub(super) use membrane::membrane;
 pub(super) use pareto::pareto;
 pub(super) use raster::raster;

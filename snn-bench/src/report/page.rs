@@ -96,8 +96,14 @@ fn sections(data: &ReportData) -> Result<Vec<Section>, ReportError> {
         section(
             "bits",
             "Accuracy against bits",
-            "What is kept as the weights get coarser.",
-            one(&data.accuracy_vs_bits, figures::accuracy_vs_bits)?,
+            "What is kept as weights and membranes get coarser.",
+            bits(data)?,
+        ),
+        section(
+            "levels",
+            "Membrane levels",
+            "Where the state of a neuron can stand.",
+            data.levels.iter().map(figures::levels).collect::<Result<_, _>>()?,
         ),
         section(
             "size",
@@ -109,6 +115,13 @@ fn sections(data: &ReportData) -> Result<Vec<Section>, ReportError> {
     ];
     sections.retain(|section| !section.figures.is_empty());
     Ok(sections)
+}
+
+fn bits(data: &ReportData) -> Result<Vec<Figure>, ReportError> {
+    let lines: Vec<_> =
+        data.accuracy_vs_bits.iter().map(figures::accuracy_vs_bits).collect::<Result<_, _>>()?;
+    let maps = data.heat_maps.iter().map(figures::heat_map);
+    lines.into_iter().flatten().map(Ok).chain(maps).collect()
 }
 
 fn activity(data: &ReportData) -> Result<Vec<Figure>, ReportError> {

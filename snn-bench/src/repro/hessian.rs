@@ -11,13 +11,11 @@
 mod decolle;
 mod report;
 mod settings;
-mod stats;
 mod summary;
 mod trial;
 
 pub use decolle::LocalReadouts;
 pub use settings::{HessianArgs, Settings};
-pub use stats::spearman;
 pub use summary::Summary;
 
 use crate::data;

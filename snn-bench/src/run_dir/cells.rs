@@ -81,6 +81,15 @@ impl Cells {
         Ok(cell.value)
     }
 
+    /// The stored value of `key`, if there is one as [`cell`](Self::cell) counts them.
+    ///
+    /// # Errors
+    ///
+    /// [`RunDirError::CellKey`] for a key that is no plain file name.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, RunDirError> {
+        Ok(self.stored(&self.path(key)?, key))
+    }
+
     /// Whether `key` has a file with this configuration, whatever the shape of its value.
     #[must_use]
     pub fn contains(&self, key: &str) -> bool {

@@ -13,7 +13,9 @@ pub(crate) fn demo() -> ReportData {
         header: header(),
         training: Some(training()),
         trace: Some(traces()),
-        accuracy_vs_bits: Some(accuracy_vs_bits()),
+        accuracy_vs_bits: vec![accuracy_vs_bits()],
+        heat_maps: vec![heat_map()],
+        levels: Some(levels()),
         sensitivity: Some(sensitivity()),
         pareto: Some(pareto()),
         rasters: vec![raster()],
@@ -110,6 +112,28 @@ fn traces() -> Traces {
     }
 }
 
+fn heat_map() -> HeatMap {
+    let accuracy = |row: usize, column: usize| Some(estimate(0.9 + 0.01 * (row + column) as f64, 0.004));
+    HeatMap {
+        title: "Accuracy over two widths".to_owned(),
+        x: "weight bits".to_owned(),
+        y: "state bits".to_owned(),
+        columns: ["2", "4", "8"].map(str::to_owned).to_vec(),
+        rows: ["2", "4"].map(str::to_owned).to_vec(),
+        accuracies: vec![
+            (0..3).map(|column| accuracy(0, column)).collect(),
+            vec![accuracy(1, 0), None, accuracy(1, 2)],
+        ],
+        sampling: sampling(ErrorKind::StdDev),
+    }
+}
+
+fn levels() -> Levels {
+    let line = |name: &str, levels: &[f64]| LevelLine { name: name.to_owned(), levels: levels.to_vec() };
+    let tables = vec![line("uniform", &[-1.0, -0.3, 0.4, 1.1]), line("zero-exact", &[-0.7, 0.0, 0.7, 1.4])];
+    Levels { threshold: 1.0, tables }
+}
+
 fn accuracy_vs_bits() -> AccuracyVsBits {
     let series = |name: &str, accuracies: [f64; 5]| BitSeries {
         name: name.to_owned(),
@@ -123,6 +147,8 @@ fn accuracy_vs_bits() -> AccuracyVsBits {
             .collect(),
     };
     AccuracyVsBits {
+        title: "Accuracy against bits".to_owned(),
+        bits_of: "mean bits per weight".to_owned(),
         float: Some(estimate(0.983, 0.004)),
         series: vec![
             series("PTQ, uniform", [0.21, 0.83, 0.957, 0.981, 0.983]),

@@ -8,20 +8,24 @@ use crate::vectorized;
 /// Most levels that [`Search`] has room for.
 pub const MAX_LEVELS: usize = 256;
 
-/// How the level of a value is found. All ways give the same.
+/// A table, with the fastest way to find the level of a value. All ways give the same.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Search {
-    /// Up to 16 levels: one comparison for each boundary, without branches.
-    Few,
+pub struct Search {
+    /// Filled up with the last one.
+    levels: Box<[f32; MAX_LEVELS]>,
+    /// Filled up with infinity.
+    boundaries: Box<[f32; MAX_LEVELS]>,
+    way: Way,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    /// 2, 4, 8 or 16 levels: one comparison for each boundary, without branches.
+    Few(usize),
     /// Levels that are evenly spaced but for rounding: the cell of a value from its position, then one comparison.
-    Even {
-        /// The lowest level.
-        first: f32,
-        /// Levels per unit.
-        inverse: f32,
-    },
-    /// Levels anywhere: halving, without branches.
-    Halving(Box<[f32; MAX_LEVELS]>),
+    Even { first: f32, inverse: f32, last_cell: f32 },
+    /// Levels anywhere: every 16th boundary at once, then halving, without branches.
+    Halving,
 }
 
 impl Search {
@@ -35,33 +39,35 @@ impl Search {
         assert!(!levels.is_empty() && levels.len() <= MAX_LEVELS, "{} levels", levels.len());
         assert_eq!(boundaries.len() + 1, levels.len(), "boundaries between {} levels", levels.len());
         let (first, last) = (levels[0], levels[levels.len() - 1]);
-        let inverse = boundaries.len() as f32 / (last - first);
-        if matches!(levels.len(), 2 | 4 | 8 | 16) {
-            Self::Few
-        } else if is_even && inverse.is_finite() {
-            Self::Even { first, inverse }
-        } else {
-            let mut padded = Box::new([f32::INFINITY; MAX_LEVELS]);
-            padded[..boundaries.len()].copy_from_slice(boundaries);
-            Self::Halving(padded)
-        }
+        let n_cells = boundaries.len() as f32;
+        let inverse = n_cells / (last - first);
+        let way = match levels.len() {
+            n @ (2 | 4 | 8 | 16) => Way::Few(n),
+            _ if is_even && inverse.is_finite() => Way::Even { first, inverse, last_cell: n_cells - 1.0 },
+            _ => Way::Halving,
+        };
+        let padded =
+            |values: &[f32], fill| Box::new(std::array::from_fn(|i| values.get(i).copied().unwrap_or(fill)));
+        Self { levels: padded(levels, last), boundaries: padded(boundaries, f32::INFINITY), way }
     }
 
     /// Replaces each value by its level.
-    ///
-    /// # Panics
-    /// If the table is not the one that the search was made for.
-    pub fn quantize(&self, levels: &[f32], boundaries: &[f32], x: &mut [f32]) {
-        match (self, levels.len()) {
-            (Self::Few, 2) => few::<1>(levels[0], head(boundaries), head(&levels[1..]), x),
-            (Self::Few, 4) => few::<3>(levels[0], head(boundaries), head(&levels[1..]), x),
-            (Self::Few, 8) => few::<7>(levels[0], head(boundaries), head(&levels[1..]), x),
-            (Self::Few, _) => few::<15>(levels[0], head(boundaries), head(&levels[1..]), x),
-            (Self::Even { first, inverse }, _) => even(*first, *inverse, levels, boundaries, x),
-            (Self::Halving(padded), _) => halving(padded, levels, x),
+    pub fn quantize(&self, x: &mut [f32]) {
+        let Self { levels, boundaries, way } = self;
+        match *way {
+            Way::Few(2) => few(levels[0], head::<1>(&boundaries[..]), head(&levels[1..]), x),
+            Way::Few(4) => few(levels[0], head::<3>(&boundaries[..]), head(&levels[1..]), x),
+            Way::Few(8) => few(levels[0], head::<7>(&boundaries[..]), head(&levels[1..]), x),
+            Way::Few(_) => few(levels[0], head::<15>(&boundaries[..]), head(&levels[1..]), x),
+            Way::Even { first, inverse, last_cell } => {
+                even([first, inverse, last_cell], levels, boundaries, x);
+            }
+            Way::Halving => halving(levels, boundaries, x),
         }
     }
 }
+
+type Table = [f32; MAX_LEVELS];
 
 fn head<const N: usize>(values: &[f32]) -> [f32; N] {
     std::array::from_fn(|i| values[i])
@@ -80,31 +86,34 @@ vectorized! {
 }
 
 vectorized! {
-    #[allow(clippy::cast_precision_loss, reason = "at most 256 levels")]
-    fn even[](first: f32, inverse: f32, levels: &[f32], boundaries: &[f32], x: &mut [f32]) {
+    fn even[](position: [f32; 3], levels: &Table, boundaries: &Table, x: &mut [f32]) {
         /// Adding it rounds to a whole number, which then stands in the lowest bits.
         const WHOLE: f32 = 8_388_608.0;
-        let last_cell = (boundaries.len() - 1) as f32;
+        let [first, inverse, last_cell] = position;
         for x in x {
             // Between levels number `cell` and `cell + 1`; at a level either side will do.
-            let cell = ((*x - first) * inverse - 0.5).clamp(0.0, last_cell);
-            let cell = ((cell + WHOLE).to_bits() & 0xff) as usize;
-            let level = levels[cell + usize::from(*x > boundaries[cell])];
+            let cell = ((*x - first) * inverse - 0.5).max(0.0).min(last_cell);
+            let cell = (cell + WHOLE).to_bits() & 0xff;
+            let code = cell + u32::from(*x > boundaries[cell as usize]);
+            let level = levels[(code & 0xff) as usize];
             *x = if x.is_nan() { *x } else { level };
         }
     }
 }
 
 vectorized! {
-    fn halving[](boundaries: &[f32; MAX_LEVELS], levels: &[f32], x: &mut [f32]) {
+    fn halving[](levels: &Table, boundaries: &Table, x: &mut [f32]) {
+        let every_16th: [f32; 15] = std::array::from_fn(|i| boundaries[16 * i + 15]);
         for x in x {
-            let mut code = 0_usize;
-            let mut half = MAX_LEVELS / 2;
-            while half > 0 {
-                code += if *x > boundaries[(code + half - 1) & (MAX_LEVELS - 1)] { half } else { 0 };
-                half /= 2;
+            let mut code = 0_u32;
+            for boundary in every_16th {
+                code += u32::from(*x > boundary) * 16;
             }
-            *x = if x.is_nan() { *x } else { levels[code] };
+            for half in [8, 4, 2, 1] {
+                code += u32::from(*x > boundaries[((code + half - 1) & 0xff) as usize]) * half;
+            }
+            let level = levels[(code & 0xff) as usize];
+            *x = if x.is_nan() { *x } else { level };
         }
     }
 }
@@ -124,10 +133,6 @@ mod tests {
         levels.windows(2).map(|pair| f32::midpoint(pair[0], pair[1])).collect()
     }
 
-    fn is_search(search: &Search, name: &str) -> bool {
-        format!("{search:?}").starts_with(name)
-    }
-
     proptest! {
         #[test]
         fn every_search_equals_the_definition(
@@ -141,10 +146,9 @@ mod tests {
             x.extend(&boundaries);
             x.extend([f32::INFINITY, f32::NEG_INFINITY, 1e30]);
             let search = Search::new(&levels, &boundaries, false);
-            let expected = if matches!(levels.len(), 2 | 4 | 8 | 16) { "Few" } else { "Halving" };
-            prop_assert!(is_search(&search, expected));
+            prop_assert_eq!(search.way == Way::Halving, !matches!(levels.len(), 2 | 4 | 8 | 16));
             let want: Vec<f32> = x.iter().map(|&x| slow(&levels, &boundaries, x)).collect();
-            search.quantize(&levels, &boundaries, &mut x);
+            search.quantize(&mut x);
             prop_assert_eq!(x, want);
         }
 
@@ -159,9 +163,9 @@ mod tests {
             x.extend(&levels);
             x.extend([f32::INFINITY, f32::NEG_INFINITY, -1e30]);
             let search = Search::new(&levels, &boundaries, true);
-            prop_assert!(is_search(&search, "Even"));
+            prop_assert!(matches!(search.way, Way::Even { .. }));
             let want: Vec<f32> = x.iter().map(|&x| slow(&levels, &boundaries, x)).collect();
-            search.quantize(&levels, &boundaries, &mut x);
+            search.quantize(&mut x);
             prop_assert_eq!(x, want);
         }
     }
@@ -172,7 +176,7 @@ mod tests {
             let levels: Vec<f32> = (0..n).map(f32::from).collect();
             let boundaries = middles(&levels);
             let mut x = [f32::NAN, 1.2];
-            Search::new(&levels, &boundaries, is_even).quantize(&levels, &boundaries, &mut x);
+            Search::new(&levels, &boundaries, is_even).quantize(&mut x);
             assert!(x[0].is_nan() && x[1] == 1.0);
         }
     }

@@ -76,6 +76,12 @@ impl NeuronKind {
         each_kind!(self, neuron => count(neuron))
     }
 
+    /// Number of those that a quantizer of all state variables acts on.
+    #[must_use]
+    pub fn n_quantized_states(&self) -> usize {
+        each_kind!(self, neuron => neuron.quantized_states().len())
+    }
+
     /// Firing threshold; `None` for neurons without spikes.
     #[must_use]
     pub fn threshold(&self) -> Option<f32> {

@@ -1,12 +1,12 @@
 //! Frames of a cache.
 
 use super::FrameSource;
+use super::shift::shift_at_random;
 use crate::cache::FrameCache;
 use crate::dataset::check_index;
 use crate::error::DataError;
 use crate::rng::{Purpose, stream};
 use crate::transform::SampleKey;
-use rand::RngExt;
 
 /// Frames of a [`FrameCache`], as they are or shifted.
 ///
@@ -80,38 +80,11 @@ impl FrameSource for CachedFrames {
         self.cache.fill(key.sample, frames)?;
         if self.max_shift > 0 {
             let mut rng = stream(key.seed, Purpose::FrameShift, key.epoch, key.sample);
-            let max = i32::from(self.max_shift);
-            let (dx, dy) = (rng.random_range(-max..=max), rng.random_range(-max..=max));
             let [_, _, height, width] = self.shape();
-            frames.chunks_exact_mut((height * width).max(1)).for_each(|plane| shift(plane, width, dx, dy));
+            shift_at_random(frames, [height, width], self.max_shift, &mut rng);
         }
         Ok(())
     }
-}
-
-/// Moves the pixels of a plane by `dx` columns and `dy` rows.
-fn shift(plane: &mut [u8], width: usize, dx: i32, dy: i32) {
-    let height = plane.len() / width;
-    let source = plane.to_vec();
-    plane.fill(0);
-    let (columns, rows) = (overlap(width, dx), overlap(height, dy));
-    for row in 0..rows.len {
-        let (from, to) = ((rows.from + row) * width + columns.from, (rows.to + row) * width + columns.to);
-        plane[to..to + columns.len].copy_from_slice(&source[from..from + columns.len]);
-    }
-}
-
-/// What remains of an axis that is shifted by `by`.
-struct Overlap {
-    from: usize,
-    to: usize,
-    len: usize,
-}
-
-fn overlap(n: usize, by: i32) -> Overlap {
-    let size = usize::try_from(by.unsigned_abs()).map_or(n, |size| size.min(n));
-    let (from, to) = if by < 0 { (size, 0) } else { (0, size) };
-    Overlap { from, to, len: n - size }
 }
 
 #[cfg(test)]
@@ -122,19 +95,6 @@ mod tests {
     use crate::event::EventStream;
     use crate::num::offset_within;
     use crate::transform::ToFrames;
-
-    #[test]
-    fn a_plane_is_shifted_either_way() {
-        let shifted = |dx, dy| {
-            let mut plane = vec![1, 2, 3, 4, 5, 6];
-            shift(&mut plane, 3, dx, dy);
-            plane
-        };
-        assert_eq!(shifted(1, 0), [0, 1, 2, 0, 4, 5]);
-        assert_eq!(shifted(-2, 1), [0, 0, 0, 3, 0, 0]);
-        assert_eq!(shifted(0, -1), [4, 5, 6, 0, 0, 0]);
-        assert_eq!(shifted(7, 0), [0; 6]);
-    }
 
     #[test]
     fn shifting_frames_is_shifting_events() {

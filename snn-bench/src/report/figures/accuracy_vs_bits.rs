@@ -8,12 +8,13 @@ const ASIDE: f64 = 5.0;
 /// A line for each way to quantize, and the float network's accuracy; near the best once more if needed.
 pub(in crate::report) fn accuracy_vs_bits(data: &AccuracyVsBits) -> Result<Vec<Figure>, ReportError> {
     let accuracies = accuracies(data);
-    let whole = figure_of(data, "accuracy-vs-bits", "Accuracy against bits", &accuracies)?;
+    let slug = figure::slug(&data.title);
+    let whole = figure_of(data, &slug, &data.title, &accuracies)?;
     if !needs_zoom(&accuracies) {
         return Ok(vec![Figure { is_wide: true, ..whole }]);
     }
     let near = near_best(&accuracies);
-    Ok(vec![whole, figure_of(data, "accuracy-vs-bits-near-float", "The same, near the best", &near)?])
+    Ok(vec![whole, figure_of(data, &format!("{slug}-near-float"), "The same, near the best", &near)?])
 }
 
 fn accuracies(data: &AccuracyVsBits) -> Vec<Estimate> {
@@ -28,8 +29,9 @@ fn figure_of(
     shown: &[Estimate],
 ) -> Result<Figure, ReportError> {
     let caption = format!(
-        "Accuracy of networks quantized to a mean of so many bits per weight. Dashed: the float network, with its error band. Points at the same \
-         bits are moved apart a little. {}",
+        "Accuracy of quantized networks against {}. Dashed: the float network, with its error band. Points at \
+         the same bits are moved apart a little. {}",
+        data.bits_of,
         figure::sampling_text(&data.sampling),
     );
     Ok(Figure {
@@ -44,7 +46,7 @@ fn figure_of(
 
 fn draw(canvas: &mut Canvas<'_>, data: &AccuracyVsBits, shown: &[Estimate]) {
     let bits = data.series.iter().flat_map(|series| &series.points).map(|point| point.bits);
-    let x = Axis::new("mean bits per weight", bits_scale(bits));
+    let x = Axis::new(data.bits_of.as_str(), bits_scale(bits));
     let frame = Frame::draw(canvas, x, accuracy_axis(shown), &keys(data));
     if let Some(float) = data.float.filter(|float| float.mean.is_finite()) {
         draw_float(canvas, &frame, float.scaled(100.0));
@@ -112,5 +114,5 @@ fn csv(data: &AccuracyVsBits) -> Result<String, ReportError> {
     let points = data.series.iter().flat_map(|series| {
         series.points.iter().map(move |point| row(&series.name, point.bits.to_string(), point.accuracy))
     });
-    figure::csv_text(["series", "mean_bits", "accuracy", "err", "n"], float.into_iter().chain(points))
+    figure::csv_text(["series", "bits", "accuracy", "err", "n"], float.into_iter().chain(points))
 }

@@ -18,7 +18,9 @@ pub(super) fn page(settings: &Settings, summary: &Summary, args: &HessianArgs) -
         header: header(settings, summary, args),
         training: Some(training(summary)),
         trace: Some(traces(settings, summary)),
-        accuracy_vs_bits: Some(accuracy_vs_bits(settings, summary)),
+        accuracy_vs_bits: vec![accuracy_vs_bits(settings, summary)],
+        heat_maps: Vec::new(),
+        levels: None,
         sensitivity: Some(sensitivity(settings, summary)),
         pareto: Some(pareto(settings, summary)),
         firing_rates: Some(firing_rates(settings, summary)),
@@ -217,6 +219,8 @@ fn accuracy_vs_bits(settings: &Settings, summary: &Summary) -> AccuracyVsBits {
             .collect(),
     };
     AccuracyVsBits {
+        title: "Accuracy against bits".to_owned(),
+        bits_of: "mean bits per weight".to_owned(),
         float: summary.float_accuracy(),
         series: vec![series("post-training", &|p| p.ptq), series("trained", &|p| p.qat)],
         sampling: sampling(settings, summary, ErrorKind::StdDev),

@@ -2,7 +2,7 @@
 
 use crate::config::{DataConfig, NetConfig, NeuronPreset, TrainConfig};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `repro hessian`.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -81,7 +81,7 @@ impl Settings {
         let base = if args.quick { Self::quick() } else { Self::full() };
         let n_seeds = args.seeds.unwrap_or(base.seeds.len() as u64).max(1);
         let data = match &args.data {
-            Some(path) => on_recordings(&base.data, path),
+            Some(path) => base.data.on_recordings(path),
             None => base.data.clone(),
         };
         let default_folds = if data.test_split.is_some() { 5 } else { 0 };
@@ -167,14 +167,4 @@ fn net(layers: &str, beta: f32, initial_bias: f32) -> NetConfig {
 
 fn epochs(epochs: u64, learning_rate: f64) -> TrainConfig {
     TrainConfig { epochs, learning_rate, ..TrainConfig::default() }
-}
-
-fn on_recordings(base: &DataConfig, path: &Path) -> DataConfig {
-    let list = |name: &str| Some(path.join("splits").join(name)).filter(|list| list.is_file());
-    DataConfig {
-        path: Some(path.to_owned()),
-        train_split: list("dev_train.txt"),
-        test_split: list("dev_val.txt"),
-        ..base.clone()
-    }
 }

@@ -1,9 +1,9 @@
 //! All seeds together: the numbers that the paper's claims are compared with.
 
 use super::settings::Settings;
-use super::stats::{paired_difference, spearman};
 use super::trial::{FoldResult, LayerResult, PlanResult, Score, SeedResult, Trained};
 use crate::estimate::Estimate;
+use crate::stats::{paired_difference, spearman};
 use crate::table::{Column, Table, bytes, percent, percent_points};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

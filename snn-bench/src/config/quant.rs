@@ -1,0 +1,93 @@
+//! How a network is quantized, in a sweep.
+
+use super::{ConfigError, require};
+use serde::{Deserialize, Serialize};
+use snn_quant::{Spacing, Variant};
+
+/// The width that stands for float.
+pub const FLOAT_BITS: u32 = 32;
+
+/// How the network is quantized, from the float network of the same seed; by default not at all.
+///
+/// Weights have symmetric levels for each output channel, with scales of least squared error after training and learned
+/// ones in training. All weights have one width, and all membranes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuantConfig {
+    /// Width of the weights, 1 to 16, or 32 for float.
+    pub weight_bits: u32,
+    /// Width of the membranes, 1 to 8, or 32 for float.
+    pub state_bits: u32,
+    /// Where the levels of membranes crowd.
+    pub spacing: Spacing,
+    /// Whose table of levels.
+    pub variant: Variant,
+    /// Where the levels of membranes end.
+    pub state_range: StateRange,
+    /// With declared ends: how far below the negative threshold the lowest level lies, as a share of it.
+    pub lower_limit: f64,
+    /// How far above the threshold the highest level lies, as a share of it; with calibrated ends, at least.
+    pub upper_limit: f64,
+    /// Epochs of training from the float network, quantized; 0 quantizes after training. A network with nothing
+    /// quantized is trained on all the same: the float twin.
+    pub epochs: u64,
+    /// Learning rate at the start of that training.
+    pub learning_rate: f64,
+}
+
+/// Where the levels of membranes end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateRange {
+    /// Where the limits say.
+    #[default]
+    Declared,
+    /// Around 99.9 % of the membranes of some training samples.
+    Calibrated,
+}
+
+impl Default for QuantConfig {
+    fn default() -> Self {
+        Self {
+            weight_bits: FLOAT_BITS,
+            state_bits: FLOAT_BITS,
+            spacing: Spacing::default(),
+            variant: Variant::default(),
+            state_range: StateRange::default(),
+            lower_limit: 0.0,
+            upper_limit: 0.2,
+            epochs: 0,
+            learning_rate: 2e-4,
+        }
+    }
+}
+
+impl QuantConfig {
+    /// The same meaning in its plainest form: fields that decide nothing are at their defaults.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        let default = Self::default();
+        let mut plain = self.clone();
+        if plain.epochs == 0 {
+            plain.learning_rate = default.learning_rate;
+        }
+        if plain.state_range == StateRange::Calibrated {
+            plain.lower_limit = default.lower_limit;
+        }
+        if plain.state_bits == FLOAT_BITS {
+            let Self { weight_bits, epochs, learning_rate, .. } = plain;
+            plain = Self { weight_bits, epochs, learning_rate, ..default };
+        }
+        plain
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let width = |bits, most| (1..=most).contains(&bits) || bits == FLOAT_BITS;
+        require(width(self.weight_bits, 16), "quant.weight_bits", self.weight_bits, "1 to 16, or 32")?;
+        require(width(self.state_bits, 8), "quant.state_bits", self.state_bits, "1 to 8, or 32")?;
+        require(self.lower_limit >= -1.0, "quant.lower_limit", self.lower_limit, "at least -1")?;
+        require(self.upper_limit >= 0.0, "quant.upper_limit", self.upper_limit, "at least 0")?;
+        let rate = self.learning_rate > 0.0 && self.learning_rate.is_finite();
+        require(rate, "quant.learning_rate", self.learning_rate, "above 0")
+    }
+}
