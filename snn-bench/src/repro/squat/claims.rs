@@ -3,7 +3,7 @@
 use super::TaskResult;
 use super::scheme::{Part, Scheme};
 use super::settings::{Settings, Task};
-use crate::config::QuantConfig;
+use crate::config::{QuantConfig, StateRange};
 use crate::stats::{Paired, Sign};
 use crate::sweep::{Row, Summary};
 use serde::Serialize;
@@ -161,13 +161,16 @@ impl Pair {
 
 /// All pairs at a width.
 fn pairs(bits: u32) -> Vec<Pair> {
-    use Part::{Both, States, Weights};
+    use Part::{Both, States};
     use Spacing::{ThresholdCentered, Uniform};
     use Variant::{SnntorchCompat, ZeroExact};
-    let scheme = |part, spacing, variant, is_trained| Scheme { part, spacing, variant, is_trained };
+    let scheme = |part, spacing, variant, is_trained| {
+        let range = if is_trained { StateRange::Declared } else { StateRange::Calibrated };
+        Scheme { part, spacing, variant, range, is_trained }
+    };
     let pair = |comparison, first, second| Pair { comparison, bits, first: Some(first), second };
     let compat = |part, spacing| scheme(part, spacing, SnntorchCompat, true);
-    let weights = compat(Weights, Uniform);
+    let weights = Scheme::weights(true);
     let crowded = |part| compat(part, ThresholdCentered);
     let afterwards = scheme(Both, ThresholdCentered, SnntorchCompat, false);
     let mut pairs = vec![
@@ -179,8 +182,7 @@ fn pairs(bits: u32) -> Vec<Pair> {
         let against =
             |part| pair(Comparison::CrowdedAgainstUniform, crowded(part), Some(compat(part, Uniform)));
         pairs.extend([States, Both].map(against));
-        let ours = scheme(Both, Uniform, ZeroExact, true);
-        pairs.push(pair(Comparison::QuantizedAgainstFloat, ours, None));
+        pairs.push(pair(Comparison::QuantizedAgainstFloat, Scheme::ours(Uniform), None));
     }
     for is_trained in [true, false] {
         for (part, spacing) in

@@ -5,8 +5,17 @@ use serde::Serialize;
 use snn_quant::{Spacing, Variant};
 
 /// The keys in which cells differ.
-pub(super) const KEYS: [&str; 5] =
-    ["quant.epochs", "quant.variant", "quant.spacing", "quant.weight_bits", "quant.state_bits"];
+pub(super) const KEYS: [&str; 6] = [
+    "quant.epochs",
+    "quant.state_range",
+    "quant.variant",
+    "quant.spacing",
+    "quant.weight_bits",
+    "quant.state_bits",
+];
+
+/// The spacings that are compared.
+const SPACINGS: [Spacing; 2] = [Spacing::Uniform, Spacing::ThresholdCentered];
 
 /// What is quantized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -29,41 +38,53 @@ pub struct Scheme {
     pub spacing: Spacing,
     /// Whether 0 is one of them.
     pub variant: Variant,
-    /// Whether the network is trained quantized; otherwise membranes are calibrated.
+    /// Where the levels of membranes end.
+    pub range: StateRange,
+    /// Whether the network is trained quantized.
     pub is_trained: bool,
 }
 
 impl Scheme {
-    /// All that are compared.
+    /// All that are compared: each part, spacing and variant, trained between snnTorch's limits and post-training with
+    /// calibrated ones; and zero-exact networks trained with calibrated limits.
     pub fn all() -> impl Iterator<Item = Self> {
-        [true, false].into_iter().flat_map(|is_trained| {
-            let weights = Self {
-                part: Part::Weights,
-                spacing: Spacing::Uniform,
-                variant: Variant::SnntorchCompat,
-                is_trained,
-            };
+        let compared = [true, false].into_iter().flat_map(|is_trained| {
+            let range = if is_trained { StateRange::Declared } else { StateRange::Calibrated };
             let tables = [Part::States, Part::Both].into_iter().flat_map(move |part| {
-                [Spacing::Uniform, Spacing::ThresholdCentered].into_iter().flat_map(move |spacing| {
+                SPACINGS.into_iter().flat_map(move |spacing| {
                     let variants = [Variant::SnntorchCompat, Variant::ZeroExact];
-                    variants.map(move |variant| Self { part, spacing, variant, is_trained })
+                    variants.map(move |variant| Self { part, spacing, variant, range, is_trained })
                 })
             });
-            std::iter::once(weights).chain(tables)
-        })
+            std::iter::once(Self::weights(is_trained)).chain(tables)
+        });
+        compared.chain(SPACINGS.map(Self::ours))
+    }
+
+    /// Weights only.
+    #[must_use]
+    pub fn weights(is_trained: bool) -> Self {
+        let (spacing, variant) = (Spacing::Uniform, Variant::SnntorchCompat);
+        Self { part: Part::Weights, spacing, variant, range: StateRange::Declared, is_trained }
+    }
+
+    /// Both, trained on a table with a zero and with calibrated limits.
+    #[must_use]
+    pub fn ours(spacing: Spacing) -> Self {
+        let (variant, range) = (Variant::ZeroExact, StateRange::Calibrated);
+        Self { part: Part::Both, spacing, variant, range, is_trained: true }
     }
 
     /// The settings of this scheme at a width; `trained` has epochs and rate of training quantized.
     #[must_use]
     pub fn quant(self, bits: u32, trained: &QuantConfig) -> QuantConfig {
         let width = |is_quantized: bool| if is_quantized { bits } else { FLOAT_BITS };
-        let range = if self.is_trained { StateRange::Declared } else { StateRange::Calibrated };
         let quant = QuantConfig {
             weight_bits: width(self.part != Part::States),
             state_bits: width(self.part != Part::Weights),
             spacing: self.spacing,
             variant: self.variant,
-            state_range: range,
+            state_range: self.range,
             epochs: if self.is_trained { trained.epochs } else { 0 },
             ..trained.clone()
         };
@@ -93,7 +114,11 @@ impl Scheme {
             Variant::SnntorchCompat => "compat",
             Variant::ZeroExact => "zero-exact",
         };
-        let how = if self.is_trained { "trained" } else { "post-training" };
+        let how = match (self.is_trained, self.range) {
+            (true, StateRange::Declared) => "trained",
+            (true, StateRange::Calibrated) => "trained, calibrated",
+            (false, _) => "post-training",
+        };
         match self.part {
             Part::Weights => format!("{part}, {how}"),
             _ => format!("{part}, {spacing}, {variant}, {how}"),
@@ -106,16 +131,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn eighteen_schemes_differ_at_every_width() {
+    fn twenty_schemes_differ_at_every_width() {
         let trained = QuantConfig { epochs: 3, ..QuantConfig::default() };
         let quants: Vec<QuantConfig> = [8, 4, 2]
             .iter()
             .flat_map(|&bits| Scheme::all().map(move |s| (s, bits)))
             .map(|(s, b)| s.quant(b, &trained))
             .collect();
-        assert_eq!(quants.len(), 3 * 18);
+        assert_eq!(quants.len(), 3 * 20);
         assert!(quants.iter().enumerate().all(|(i, quant)| !quants[..i].contains(quant)));
         let names: std::collections::BTreeSet<String> = Scheme::all().map(Scheme::name).collect();
-        assert_eq!(names.len(), 18);
+        assert_eq!(names.len(), 20);
     }
 }

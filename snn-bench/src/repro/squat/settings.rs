@@ -202,7 +202,7 @@ mod tests {
             Settings::new(&SquatArgs { quick: true, seeds: Some(2), ..SquatArgs::default() }).unwrap();
         assert_eq!((settings.tasks.len(), settings.tasks[0].name.as_str()), (1, "glyphs"));
         let cells: Vec<Config> = settings.cells(&settings.tasks[0]).collect();
-        assert_eq!(cells.len(), 2 * (2 + 2 * 18));
+        assert_eq!(cells.len(), 2 * (2 + 2 * 20));
         assert!(cells.iter().enumerate().all(|(i, cell)| !cells[..i].contains(cell)));
         cells.iter().for_each(|cell| cell.check().unwrap());
     }
