@@ -443,8 +443,7 @@ mod tests {
             section.keys().cloned().collect::<Vec<String>>()
         };
         for section in [&[][..], &["data"], &["data", "images"], &["quant"]] {
-            let expected =
-                all(&written, section).into_iter().filter(|key| !options.contains(&key.as_str()));
+            let expected = all(&written, section).into_iter().filter(|key| !options.contains(&key.as_str()));
             assert_eq!(all(&table, section), expected.collect::<Vec<_>>(), "{section:?}");
         }
         assert_eq!(table.try_into::<Config>().unwrap(), Config::default());
@@ -454,7 +453,10 @@ mod tests {
     fn values_are_set_where_sections_are_missing() {
         let mut table = toml::Table::new();
         set(&mut table, "data.images.mirror", true.into()).unwrap();
-        assert_eq!(toml::to_string(&table).unwrap().replace(char::is_whitespace, ""), "[data.images]mirror=true");
+        assert_eq!(
+            toml::to_string(&table).unwrap().replace(char::is_whitespace, ""),
+            "[data.images]mirror=true"
+        );
         let error = set(&mut table, "data.images.mirror.x", true.into()).unwrap_err().to_string();
         assert_eq!(error, "data.images.mirror.x: `mirror` is no section");
     }

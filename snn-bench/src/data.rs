@@ -558,3 +558,65 @@ impl BatchSource for Take<'_> {
         Box::new(self.source.batches(epoch).take(self.n))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ImageConfig;
+
+    /// 40 training and 20 test images of 2 by 2 pixels in ten classes.
+    fn write_images(folder: &Path) {
+        for (part, n) in [("train", 40_u8), ("t10k", 20)] {
+            let mut images = vec![0, 0, 8, 3, 0, 0, 0, n, 0, 0, 0, 2, 0, 0, 0, 2];
+            images.extend((0..n).flat_map(|i| [i; 4]));
+            let mut labels = vec![0, 0, 8, 1, 0, 0, 0, n];
+            labels.extend((0..n).map(|i| i % 10));
+            for (name, bytes) in [("images-idx3", images), ("labels-idx1", labels)] {
+                std::fs::write(folder.join(format!("{part}-{name}-ubyte")), bytes).unwrap();
+            }
+        }
+    }
+
+    fn indices(samples: &Samples) -> Vec<usize> {
+        match samples {
+            Samples::Images(_, indices) => indices.clone(),
+            Samples::Events(_) => panic!("images were asked for"),
+        }
+    }
+
+    #[test]
+    fn validation_images_are_of_the_training_part_and_the_test_part_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        write_images(folder.path());
+        let images = ImageConfig { first: 10, n: Some(20), ..ImageConfig::default() };
+        let mut config = DataConfig {
+            path: Some(folder.path().to_owned()),
+            images,
+            val_fraction: 0.5,
+            ..DataConfig::default()
+        };
+        look(&mut config).unwrap();
+        let test = open(&config, 1).unwrap();
+        assert_eq!(indices(&test.train), (10..30).collect::<Vec<_>>());
+        assert_eq!(indices(&test.test), (0..20).collect::<Vec<_>>());
+
+        std::fs::remove_file(folder.path().join("t10k-images-idx3-ubyte")).unwrap();
+        config.evaluate_on = EvaluateOn::Validation;
+        let held_out = |config: &DataConfig, seed| {
+            let splits = open(config, seed).unwrap();
+            let (train, val) = (indices(&splits.train), indices(&splits.test));
+            let mut both = [&train[..], &val[..]].concat();
+            both.sort_unstable();
+            assert_eq!(both, (10..30).collect::<Vec<_>>());
+            let mut classes: Vec<usize> = val.iter().map(|i| i % 10).collect();
+            classes.sort_unstable();
+            assert_eq!(classes, (0..10).collect::<Vec<_>>());
+            val
+        };
+        assert_ne!(held_out(&config, 1), held_out(&config, 2));
+        let shared = DataConfig { split_seed: Some(5), ..config.clone() };
+        assert_eq!(held_out(&shared, 1), held_out(&shared, 2));
+        config.images.n_test = Some(3);
+        assert_eq!(indices(&open(&config, 1).unwrap().test).len(), 3);
+    }
+}

@@ -5,14 +5,14 @@
 
 use crate::activity::stuck_layers;
 use crate::config::{Config, FLOAT_BITS, StateRange, TrainConfig};
-use crate::data::{self, Frames, Splits, Take};
+use crate::data::{self, Frames, Splits};
 use crate::model::{self, neuron_names, state_bytes};
 use crate::run_dir::RunDirError;
 use crate::training::{self, Training};
 use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use snn_autodiff::fit::evaluate;
+use snn_autodiff::fit::{BatchSource, evaluate};
 use snn_core::layer::Sequential;
 use snn_core::loss::Loss;
 use snn_core::{Module, Tensor, io};
@@ -235,8 +235,8 @@ impl Experiment {
             return Ok(Vec::new());
         }
         let frames = Frames::mixed(&splits.train, &self.config.data, self.config.seed)?;
-        let first = Take::new(&frames, CALIBRATION_BATCHES);
-        let inputs: Result<Vec<_>, _> = first.batches(0).map(|batch| batch.map(|batch| batch.x)).collect();
+        let batches = frames.batches(0).take(CALIBRATION_BATCHES);
+        let inputs: Result<Vec<_>, _> = batches.map(|batch| batch.map(|batch| batch.x)).collect();
         inputs.map_err(|error| anyhow!(error))
     }
 

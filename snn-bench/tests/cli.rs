@@ -285,6 +285,58 @@ fn images_are_trained_on_in_each_coding() {
     refused(&args, &["sample index 60 is out of range"]);
 }
 
+/// Images of digits and the settings that show them row by row.
+fn rows_of_images(folder: &Path) -> (PathBuf, [&'static str; 4]) {
+    let data = folder.join("images");
+    write_mnist(&data, "train", 60);
+    write_mnist(&data, "t10k", 20);
+    (data, ["data.images.coding=rows", "data.n_steps=28", "data.augment=false", "net.layers=8-RLIF-10"])
+}
+
+#[test]
+fn rows_of_images_are_learned_and_validated() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, sets) = rows_of_images(folder.path());
+    let run = folder.path().join("run");
+    let more =
+        ["data.evaluate_on=validation", "data.max_shift=2", "data.images.mirror=true", "train.epochs=1"];
+    let sets: Vec<&str> = sets.iter().chain(&more).flat_map(|set| ["--set", *set]).collect();
+    let args = [&["train", "-o", text(&run), "--data", text(&data)], &sets[..]].concat();
+    let trained = json(&args);
+    assert_eq!((&trained["n_train"], &trained["n"]), (&48.into(), &12.into()));
+    assert_eq!(json(&["eval", text(&run)])["accuracy"], trained["accuracy"]);
+    let never = folder.path().join("no");
+    let args = [&["train", "-o", text(&never), "--data", text(&data)], &sets[..2]].concat();
+    refused(&[&args[..], &["--set", "data.augment=false"]].concat(), &["number of frames is 10", "rows"]);
+}
+
+#[test]
+fn a_sweep_over_images_names_also_what_is_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, sets) = rows_of_images(folder.path());
+    let values = sets.map(|set| {
+        let (key, value) = set.split_once('=').unwrap();
+        let is_text = value.parse::<u32>().is_err() && value.parse::<bool>().is_err();
+        if is_text { format!("\"{key}\" = \"{value}\"") } else { format!("\"{key}\" = {value}") }
+    });
+    let grid = format!(
+        "seeds = [1]\n[set]\n{}\n\"data.path\" = {:?}\n\"train.epochs\" = 1\n[[grid]]\n\"data.max_shift\" = [0, 2]\n\
+         \"data.evaluate_on\" = [\"test\", \"validation\"]",
+        values.join("\n"),
+        text(&data)
+    );
+    let (file, out) = (folder.path().join("grid.toml"), folder.path().join("out"));
+    fs::write(&file, grid).unwrap();
+    let rows = json(&["sweep", text(&file), "-o", text(&out)])["rows"].clone();
+    let values: Vec<&Value> = rows.as_array().unwrap().iter().map(|row| &row["values"]).collect();
+    let expected = [["test", "0"], ["test", "2"], ["validation", "0"], ["validation", "2"]];
+    assert_eq!(values.len(), 4);
+    assert!(
+        expected.iter().all(|row| values.iter().any(|found| **found == serde_json::json!(row))),
+        "{values:?}"
+    );
+}
+
 #[test]
 fn any_folder_of_event_files_is_trained_on() {
     let folder = tempfile::tempdir().unwrap();

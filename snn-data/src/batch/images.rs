@@ -98,9 +98,7 @@ impl<'a> ImageFrames<'a> {
     fn bytes(&self, key: SampleKey) -> Cow<'_, [u8]> {
         let mut bytes = Cow::Borrowed(self.images.bytes(key.sample));
         let [_, height, width] = self.images.shape();
-        if self.mirror
-            && stream(key.seed, Purpose::FrameMirror, key.epoch, key.sample).random_bool(0.5)
-        {
+        if self.mirror && stream(key.seed, Purpose::FrameMirror, key.epoch, key.sample).random_bool(0.5) {
             bytes.to_mut().chunks_exact_mut(width.max(1)).for_each(<[u8]>::reverse);
         }
         if self.max_shift > 0 {

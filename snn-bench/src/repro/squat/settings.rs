@@ -1,9 +1,7 @@
 //! What is run: data sets with their networks, widths, seeds.
 
 use super::scheme::Scheme;
-use crate::config::{
-    Config, DataConfig, ImageCoding, ImageConfig, NetConfig, QuantConfig, TrainConfig,
-};
+use crate::config::{Config, DataConfig, ImageCoding, ImageConfig, NetConfig, QuantConfig, TrainConfig};
 use crate::sweep::Shard;
 use anyhow::bail;
 use serde::Serialize;
