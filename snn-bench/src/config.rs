@@ -370,6 +370,19 @@ impl Config {
         Ok(config)
     }
 
+    /// Whether training samples can be varied as asked, once [`data::look`](crate::data::look) knows what they are.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for shifts or mirroring of events, which are done to frames in a cache and to images only.
+    pub fn check_variation(&self) -> Result<(), ConfigError> {
+        let (data, is_images) = (&self.data, self.data.is_coded_images());
+        let of_events = "0 for events that are not cached; see data.augment";
+        let shifts_frames = data.max_shift == 0 || data.cache.is_some() || is_images;
+        require(shifts_frames, "data.max_shift", data.max_shift, of_events)?;
+        let mirrors_images = !data.images.mirror || is_images;
+        require(mirrors_images, "data.images.mirror", data.images.mirror, "false for events")
+    }
+
     /// Whether every value is in its range.
     ///
     /// # Errors
@@ -387,14 +400,9 @@ impl Config {
             "false with data.cache: cached frames can be shifted (data.max_shift), not turned or thinned";
         require(augments_events, "data.augment", data.augment, of_cache)?;
         let is_images = data.is_coded_images();
-        let of_events = "0 for events that are not cached; see data.augment";
-        let shifts_frames = data.max_shift == 0 || data.cache.is_some() || is_images;
-        require(shifts_frames, "data.max_shift", data.max_shift, of_events)?;
         let of_images =
             "false for images, which can be shifted (data.max_shift) and mirrored (data.images.mirror)";
         require(!(data.augment && is_images), "data.augment", data.augment, of_images)?;
-        let mirrors_images = !data.images.mirror || is_images;
-        require(mirrors_images, "data.images.mirror", data.images.mirror, "false for events")?;
         require((0.0..=1.0).contains(&net.beta), "net.beta", net.beta, "0 to 1")?;
         require(net.weight_gain.is_finite(), "net.weight_gain", net.weight_gain, "finite")?;
         let rate = train.learning_rate > 0.0 && train.learning_rate.is_finite();
@@ -489,6 +497,21 @@ mod tests {
     }
 
     #[test]
+    fn events_are_neither_shifted_nor_mirrored() {
+        let error =
+            |text: &str| toml::from_str::<Config>(text).unwrap().check_variation().map_err(|e| e.to_string());
+        let shifted = error("[data]\nmax_shift = 2").unwrap_err();
+        assert_eq!(
+            shifted,
+            "data.max_shift is 2, but must be 0 for events that are not cached; see data.augment"
+        );
+        let mirrored = error("[data.images]\nmirror = true").unwrap_err();
+        assert_eq!(mirrored, "data.images.mirror is true, but must be false for events");
+        error("[data]\nkind = \"mnist\"\nmax_shift = 2\n[data.images]\nmirror = true").unwrap();
+        error("[data]\ncache = \"c\"\nmax_shift = 2").unwrap();
+    }
+
+    #[test]
     fn unknown_fields_and_wrong_values_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
@@ -498,8 +521,6 @@ mod tests {
             ("seed = -1", "run.toml"),
             ("[data]\nkind = \"cats\"", "no data set \"cats\"; there are nmnist, "),
             ("[data]\ncache = \"c\"", "data.augment is true, but must be false with data.cache"),
-            ("[data]\nmax_shift = 2", "data.max_shift is 2, but must be 0 for events that are not cached"),
-            ("[data.images]\nmirror = true", "data.images.mirror is true, but must be false for events"),
             ("[data]\nkind = \"mnist\"", "data.augment is true, but must be false for images"),
         ] {
             std::fs::write(&path, text).unwrap();

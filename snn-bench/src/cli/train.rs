@@ -61,6 +61,7 @@ impl Job {
         }
         data::look(&mut config.data)?;
         config.check()?;
+        config.check_variation()?;
         ensure!(
             !folder.join(RunFile::Plan.name()).exists(),
             "{} holds a quantized network; choose another folder with -o",

@@ -129,7 +129,7 @@ impl Grid {
         let read = |source| SweepError::Config { cell: name(), source: Box::new(source) };
         let mut config: Config = table.try_into().map_err(read)?;
         config.data = looked.at(&config.data).map_err(|source| SweepError::Data { cell: name(), source })?;
-        config.check().map_err(setting)?;
+        config.check().and_then(|()| config.check_variation()).map_err(setting)?;
         Ok(Config { quant: config.quant.plain(), ..config })
     }
 }
