@@ -4,7 +4,7 @@
 //! and random spikes at three rates for a fully connected network. Before the timings it prints the bytes of each model and
 //! of its memory.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panic")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a benchmark fails by panic")]
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use snn_bench::integer::{DefaultBits, complete};

@@ -588,17 +588,16 @@ fn update_as<const N: usize>(
 ) {
     let channels = index(layer.neurons.channels);
     let membranes = membranes.as_chunks_mut::<N>().0;
-    for c in 0..channels {
-        let channel = layer.channel(c);
-        for i in (c..sums.len()).step_by(channels) {
-            let cur = read(&currents[i * current_bytes..(i + 1) * current_bytes]);
-            let state = State { mem: read(&membranes[i]), cur };
-            let fired = layer.cell.step(state, sums[i], channel);
+    for first in (0..sums.len()).step_by(channels) {
+        for c in 0..channels {
+            let i = first + c;
+            let current = &mut currents[i * current_bytes..(i + 1) * current_bytes];
+            let state = State { mem: read(&membranes[i]), cur: read(current) };
+            let fired = layer.cell.step(state, sums[i], layer.channel(c));
             sums[i] = fired.mem;
             emitted[i] = fired.spikes;
             membranes[i].copy_from_slice(&fired.state.mem.to_le_bytes()[..N]);
-            let cur = &fired.state.cur.to_le_bytes()[..current_bytes];
-            currents[i * current_bytes..(i + 1) * current_bytes].copy_from_slice(cur);
+            current.copy_from_slice(&fired.state.cur.to_le_bytes()[..current_bytes]);
         }
     }
 }

@@ -30,6 +30,7 @@ pub use spec::{ExactSpec, LeakForm, LeakRounding, StateOverflow};
 use crate::QuantPlan;
 use compile::{Bounds, Stage, compile};
 use snn_core::layer::{Layer, Sequential};
+use snn_core::op::Op;
 use snn_core::ops::{Conv2d, Linear, Pool2d, PoolKind, Scale};
 use snn_core::{Exec, Module, Param, Pass};
 
@@ -103,11 +104,11 @@ impl Exact {
                 Layer::Pool(pool) => e.apply(Box::new(in_integers(*pool)), &[&x]),
                 Layer::Linear(l) => {
                     stage = next.next();
-                    self.synapses(e, &x, stage, &l.weight, |_| Box::new(Linear))
+                    self.synapses(e, &x, stage, (&l.weight, Box::new(Linear)))
                 }
                 Layer::Conv2d(l) => {
                     stage = next.next();
-                    self.synapses(e, &x, stage, &l.weight, |_| Box::new(Conv2d::new(l.conv.clone())))
+                    self.synapses(e, &x, stage, (&l.weight, Box::new(Conv2d::new(l.conv.clone()))))
                 }
                 Layer::Neuron(_) => self.neurons(e, &x, stage.take()),
                 Layer::Flatten(_) => layer.forward(e, &x, &Pass::inference()),
@@ -125,15 +126,14 @@ impl Exact {
         e: &mut E,
         x: &E::Value,
         stage: Option<&Stage>,
-        weight: &Param,
-        op: impl Fn(()) -> Box<dyn snn_core::op::Op<E::S>>,
+        (weight, op): (&Param, Box<dyn Op<E::S>>),
     ) -> E::Value {
         let weight = e.param(weight);
         let codes = match stage {
             Some(stage) => e.apply(Box::new(stage.codes.clone()), &[&weight]),
             None => weight,
         };
-        e.apply(op(()), &[x, &codes])
+        e.apply(op, &[x, &codes])
     }
 
     fn neurons<E: Exec>(&self, e: &mut E, x: &E::Value, stage: Option<&Stage>) -> E::Value {

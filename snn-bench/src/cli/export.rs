@@ -2,17 +2,20 @@
 
 use super::exact;
 use super::loaded::Loaded;
+use super::network::Network;
 use super::output::Output;
 use anyhow::Context;
 use clap::ValueEnum;
 use serde_json::json;
 use snn_bench::data::Samples;
 use snn_bench::integer::{Meta, c_sources};
+use snn_bench::nir;
 use snn_bench::table::bytes;
 use snn_core::io::{self, Array, Arrays, Data};
 use snn_int::model::n_weights;
 use snn_int::spec::{ModelSpec, SynapseSpec};
 use snn_int::{Model, Sizes};
+use snn_nir::{SoftReset, WeightFormat};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -25,6 +28,9 @@ pub(super) struct Args {
     /// File, or for C the folder, to write.
     #[arg(short, long, value_name = "PATH")]
     out: PathBuf,
+    /// For NIR, which knows hard resets only: write soft ones all the same, kept in metadata. Other programs will reset to zero.
+    #[arg(long)]
+    soft_reset_as_hard: bool,
     /// For C, which of the run's test recordings the check is made of.
     #[arg(long, value_name = "N", default_value_t = 0)]
     recording: usize,
@@ -38,9 +44,14 @@ enum Format {
     C,
     /// Codes, thresholds and biases as arrays, for everyone else.
     Npz,
+    /// A NIR graph for other programs, of any run: float, quantized or exact (then as its float network).
+    Nir,
 }
 
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
+    if args.format == Format::Nir {
+        return export_nir(args, output);
+    }
     let is_model = args.run.extension().is_some_and(|ending| ending == "snni");
     let loaded = if is_model { None } else { Some(Loaded::open(&args.run)?) };
     let spec = loaded.as_ref().map(|loaded| exact::model(loaded, &args.run)).transpose()?;
@@ -56,8 +67,25 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         (Format::Npz, None) => {
             anyhow::bail!("arrays are written from a run, {} is a model", args.run.display())
         }
+        (Format::Nir, _) => {}
     }
     print(args, &model, file.len(), output)
+}
+
+fn export_nir(args: &Args, output: Output) -> anyhow::Result<()> {
+    let loaded = Loaded::open(&args.run)?;
+    let soft_reset = if args.soft_reset_as_hard { SoftReset::WriteAsHard } else { SoftReset::Refuse };
+    let exported = match &loaded.net {
+        Network::Float(net) => nir::export(net, soft_reset)?,
+        Network::Exact(net) => nir::export(net.net(), soft_reset)?,
+        Network::Quantized(net) => nir::export_quantized(net, WeightFormat::Levels, soft_reset)?,
+    };
+    snn_nir::write(&args.out, &exported.graph)?;
+    let notes: Vec<String> = exported.notes.iter().map(ToString::to_string).collect();
+    let object = json!({ "out": args.out, "nodes": exported.graph.nodes.len(), "notes": notes });
+    let listed: String = notes.iter().map(|note| format!("\nnote: {note}")).collect();
+    let text = format!("{}: a graph of {} nodes{listed}", args.out.display(), exported.graph.nodes.len());
+    output.print(text, &object)
 }
 
 /// Two random frames where there is no run, else a recording of it.

@@ -34,9 +34,15 @@ impl Network {
             return Ok(Self::Float(net));
         };
         if plan.exact.is_some() {
-            let mut net = fold_batch_norm(&net)?;
-            io::set_params(&mut net, &arrays, path)?;
-            return Ok(Self::Exact(Box::new(Exact::new(net, plan)?)));
+            // The arrays are those of an exact run, or of the float run that it is made from.
+            let mut folded = fold_batch_norm(&net)?;
+            if io::params(&folded).keys().eq(arrays.keys()) {
+                io::set_params(&mut folded, &arrays, path)?;
+            } else {
+                io::set_params(&mut net, &arrays, path)?;
+                folded = fold_batch_norm(&net)?;
+            }
+            return Ok(Self::Exact(Box::new(Exact::new(folded, plan)?)));
         }
         let scales: Vec<String> = plan.weights.keys().map(|name| format!("{name}.scale")).collect();
         let scales: Arrays = scales.iter().filter_map(|name| arrays.remove_entry(name)).collect();

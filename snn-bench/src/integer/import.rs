@@ -28,7 +28,7 @@
 //! delay = 1                              # or a list, one for each neuron
 //! ```
 //!
-//! With the profile `loihi`, [`Neuron::loihi`] is the neuron: for each step
+//! With the profile `loihi`, the neuron is [`Neuron::loihi`] in 32 bits: for each step
 //! `u = (u · (4096 − current_decay)) >> 12 + 64 · Σ w s`, `v = (v · (4096 − voltage_decay)) >> 12 + u`, both shifts on
 //! magnitudes, a spike if `v > 64 · threshold`, which sets `v` to 0, and spikes that arrive a step later.
 
@@ -37,7 +37,7 @@ use serde::Deserialize;
 use snn_core::error::CheckpointError;
 use snn_core::io::{self, Array, Arrays, Data};
 use snn_int::model::{Conv, Pool, PoolKind};
-use snn_int::neuron::Neuron;
+use snn_int::neuron::{Current, Neuron, Rounding, Store, Width};
 use snn_int::spec::{Codes, LayerSpec, ModelSpec, SynapseSpec, delay};
 use snn_int::{ModelError, Shape};
 use std::path::{Path, PathBuf};
@@ -249,6 +249,16 @@ pub fn import(path: &Path) -> Result<ModelSpec, ImportError> {
     importer.model(input)
 }
 
+/// Loihi's neuron in 32 bits, as published integer networks compute it; the chip has 24.
+fn loihi(current_decay: u16, voltage_decay: u16, factor: i32) -> Neuron {
+    let mut neuron = Neuron::loihi(current_decay, voltage_decay);
+    let width = Width::wrapping(32);
+    neuron.input.mul *= factor;
+    neuron.current = neuron.current.map(|current| Current { width, ..current });
+    neuron.store = Store::Shift { shift: 0, rounding: Rounding::Floor, width };
+    neuron
+}
+
 fn input_shape(input: &[u32]) -> Result<Shape, ImportError> {
     match *input {
         [n] => Ok(Shape::flat(n)),
@@ -311,8 +321,7 @@ impl Importer<'_> {
         let voltage = decay(fields.voltage_decay, common.voltage_decay, "voltage_decay")?;
         let (mut synapses, factor) = self.synapses(fields, number, shape)?;
         halve(&mut synapses, factor);
-        let mut neuron = Neuron::loihi(current, voltage);
-        neuron.input.mul *= factor;
+        let neuron = loihi(current, voltage, factor);
         let threshold = threshold.checked_mul(64).ok_or(ImportError::Field {
             layer: number,
             field: "threshold",

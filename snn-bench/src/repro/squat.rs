@@ -3,7 +3,7 @@
 //! threshold, trained so or quantized afterwards. And what the paper does not ask: what a level at zero changes.
 //!
 //! For each data set and seed a float network is trained; every quantized network starts from it. Each network is a cell of
-//! a [`sweep`](crate::sweep): an interrupted run goes on where it was, and several processes may share a folder. Test
+//! a [`sweep`]: an interrupted run goes on where it was, and several processes may share a folder. Test
 //! samples are read once, at the end of each cell.
 
 mod claims;

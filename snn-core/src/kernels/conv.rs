@@ -16,11 +16,11 @@ mod windows;
 
 pub use windows::Windows;
 
+use super::events::Events;
 use super::par;
 use crate::scalar::{Real, Scalar};
 use crate::vectorized;
 use aligned::Aligned;
-use events::Events;
 use links::Links;
 use std::sync::{Arc, OnceLock};
 

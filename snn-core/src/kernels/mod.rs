@@ -7,6 +7,7 @@
 
 pub mod channels;
 pub mod conv;
+mod events;
 pub mod gemm;
 pub mod levels;
 pub mod par;

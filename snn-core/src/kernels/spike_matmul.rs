@@ -1,5 +1,9 @@
 //! Products of sparse rows with a dense matrix: each active input adds one row of weights.
+//!
+//! Outputs are worked on in strips that stay in vector registers, while the rows of weights (or, for the gradient of the
+//! weights, of gradients) that meet them are added one after the other.
 
+use super::events::{BySite, Events};
 use super::gemm::{Gemm, GemmOperand, Into};
 use super::par;
 use crate::scalar::Real;
@@ -11,6 +15,9 @@ const DENSE_ABOVE: f64 = 0.25;
 /// Rows that one task works on.
 const ROWS: usize = 256;
 
+/// Outputs of a strip: eight registers of 16.
+const STRIP: usize = 128;
+
 /// `y = x · w + b` with `size = [in, out]`: `x` `[rows, in]`, `w` `[in, out]`, `b` `[out]` or empty.
 pub fn forward<R: Real>(size: [usize; 2], x: &[R], w: &[R], b: &[R]) -> Vec<R> {
     let [n_in, n_out] = size;
@@ -21,11 +28,15 @@ pub fn forward<R: Real>(size: [usize; 2], x: &[R], w: &[R], b: &[R]) -> Vec<R> {
         if !b.is_empty() {
             y.chunks_mut(n_out).for_each(|row| row.copy_from_slice(b));
         }
-        if is_sparse(x) {
-            add_active_rows(size, x, w, y);
-        } else {
-            let shape = Gemm { m: rows, k: n_in, n: n_out, into: Into::Add };
-            R::gemm(shape, GemmOperand::Rows(x), GemmOperand::Rows(w), y);
+        match sparse(x, n_in, w.len()) {
+            Some(mut active) => {
+                active.scale_sites(n_out);
+                add_active_rows(n_out, &active, w, y);
+            }
+            None => {
+                let shape = Gemm { m: rows, k: n_in, n: n_out, into: Into::Add };
+                R::gemm(shape, GemmOperand::Rows(x), GemmOperand::Rows(w), y);
+            }
         }
     });
     y
@@ -35,11 +46,16 @@ pub fn forward<R: Real>(size: [usize; 2], x: &[R], w: &[R], b: &[R]) -> Vec<R> {
 pub fn weight_grad<R: Real>(size: [usize; 2], x: &[R], gy: &[R]) -> Vec<R> {
     let [n_in, n_out] = size;
     let mut grad = vec![R::ZERO; n_in * n_out];
-    if is_sparse(x) {
-        scatter_rows(size, x, gy, &mut grad);
-    } else {
-        let shape = Gemm { m: n_in, k: x.len() / n_in, n: n_out, into: Into::Overwrite };
-        R::gemm(shape, GemmOperand::Transposed(x), GemmOperand::Rows(gy), &mut grad);
+    match sparse(x, n_in, gy.len()) {
+        Some(active) => {
+            let mut by_input = BySite::new(n_in);
+            by_input.sort(&active, 0..x.len() / n_in, n_out);
+            add_gradients(n_out, &by_input, gy, &mut grad);
+        }
+        None => {
+            let shape = Gemm { m: n_in, k: x.len() / n_in, n: n_out, into: Into::Overwrite };
+            R::gemm(shape, GemmOperand::Transposed(x), GemmOperand::Rows(gy), &mut grad);
+        }
     }
     grad
 }
@@ -57,29 +73,34 @@ pub fn input_grad<R: Real>(size: [usize; 2], w: &[R], gy: &[R]) -> Vec<R> {
     gx
 }
 
+/// The active inputs of each row, if these are few, and the matrix that they choose rows of has no more than `u32` numbers.
 #[allow(clippy::cast_precision_loss, reason = "a share against a threshold")]
-fn is_sparse<R: Real>(x: &[R]) -> bool {
+fn sparse<R: Real>(x: &[R], n_in: usize, matrix: usize) -> Option<Events<R>> {
+    let most = x.len() as f64 * DENSE_ABOVE;
     let active = x.iter().filter(|v| !v.is_zero()).count();
-    active as f64 <= x.len() as f64 * DENSE_ABOVE
+    (active as f64 <= most && u32::try_from(matrix.max(n_in)).is_ok()).then(|| Events::of(x, n_in))
 }
 
 vectorized! {
-    fn add_active_rows[R: Real](size: [usize; 2], x: &[R], w: &[R], y: &mut [R]) {
-        let [n_in, n_out] = size;
-        for (x, y) in x.chunks(n_in).zip(y.chunks_mut(n_out)) {
-            for (&x, w) in x.iter().zip(w.chunks(n_out)).filter(|(x, _)| !x.is_zero()) {
-                y.iter_mut().zip(w).for_each(|(y, &w)| *y += x * w);
+    /// Adds to each row of `y` the rows of `w` that begin where the events of its plane say.
+    fn add_active_rows[R: Real](lanes; n_out: usize, active: &Events<R>, w: &[R], y: &mut [R]) {
+        for first in (0..n_out).step_by(STRIP) {
+            let n = STRIP.min(n_out - first);
+            for (row, y) in y.chunks_mut(n_out).enumerate() {
+                let (starts, values) = active.of_plane(row);
+                lanes.add_many((values, starts), (&w[first..], n_out), (&mut y[first..first + n], n), [1, n]);
             }
         }
     }
 }
 
 vectorized! {
-    fn scatter_rows[R: Real](size: [usize; 2], x: &[R], gy: &[R], grad: &mut [R]) {
-        let [n_in, n_out] = size;
-        for (x, gy) in x.chunks(n_in).zip(gy.chunks(n_out)) {
-            for (&x, grad) in x.iter().zip(grad.chunks_mut(n_out)).filter(|(x, _)| !x.is_zero()) {
-                grad.iter_mut().zip(gy).for_each(|(g, &y)| *g += x * y);
+    /// Adds to the gradient of each input's weights the rows of `gy` in which it was active.
+    fn add_gradients[R: Real](lanes; n_out: usize, active: &BySite<R>, gy: &[R], grad: &mut [R]) {
+        for first in (0..n_out).step_by(STRIP) {
+            let n = STRIP.min(n_out - first);
+            for (input, grad) in grad.chunks_mut(n_out).enumerate() {
+                lanes.add_many(active.of(input), (&gy[first..], n_out), (&mut grad[first..first + n], n), [1, n]);
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::scan::{NeuronOp, Scan, ScanState, StepBack, Trajectory, steps};
 use super::{Dynamics, Site, StateMap};
 use crate::kernels::gemm::{Gemm, GemmOperand, Into};
+use crate::kernels::spike_matmul;
 use crate::op::{Backward, Op, Saved};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -32,19 +33,15 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
         let (n_steps, n) = steps(cur);
         let features = features(cur, weight);
         let mut state: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; n]);
-        let mut spikes = vec![S::ZERO; cur.len()];
+        let (mut spikes, rest) = (vec![S::ZERO; cur.len()], vec![S::ZERO; n]);
         let mut states: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; cur.len()]);
         for t in 0..n_steps {
             let at = t * n..(t + 1) * n;
-            let mut total = cur.as_slice()[at.clone()].to_vec();
-            for row in total.chunks_mut(features) {
-                row.iter_mut().zip(bias.as_slice()).for_each(|(c, &b)| *c += b);
-            }
-            if t > 0 {
-                let shape = Gemm { m: n / features, k: features, n: features, into: Into::Add };
-                let earlier = GemmOperand::Rows(&spikes[(t - 1) * n..t * n]);
-                S::gemm(shape, earlier, GemmOperand::Rows(weight.as_slice()), &mut total);
-            }
+            let earlier = if t > 0 { &spikes[(t - 1) * n..t * n] } else { &rest[..] };
+            let mut total = S::bilinear(earlier, weight.as_slice(), bias.as_slice(), &|x, w, b| {
+                spike_matmul::forward([features; 2], x, w, b)
+            });
+            total.iter_mut().zip(&cur.as_slice()[at.clone()]).for_each(|(total, &cur)| *total += cur);
             let site = Site { state: 0, step: t, offset: 0 };
             let mut trace: [&mut [S]; N] = states.each_mut().map(|s| &mut s[at.clone()]);
             let mut parts = state.each_mut().map(Vec::as_mut_slice);
@@ -99,13 +96,10 @@ fn features<S: Scalar>(cur: &Tensor<S>, weight: &Tensor<S>) -> usize {
 
 /// `Σ_t S[t−1]ᵀ · g[t]`, the gradient by the recurrent weight.
 fn weight_grad<S: Scalar>(spikes: &Tensor<S>, g_cur: &Tensor<S>, features: usize) -> Tensor<S> {
-    let mut grad = vec![S::ZERO; features * features];
     let (_, n) = steps(g_cur);
-    let rows = g_cur.len().saturating_sub(n) / features;
-    let shape = Gemm { m: features, k: rows, n: features, into: Into::Overwrite };
-    let earlier = GemmOperand::Transposed(&spikes.as_slice()[..rows * features]);
-    let later = GemmOperand::Rows(&g_cur.as_slice()[n.min(g_cur.len())..]);
-    S::gemm(shape, earlier, later, &mut grad);
+    let earlier = &spikes.as_slice()[..g_cur.len().saturating_sub(n)];
+    let later = &g_cur.as_slice()[n.min(g_cur.len())..];
+    let grad = S::bilinear(earlier, later, &[], &|x, g, _| spike_matmul::weight_grad([features; 2], x, g));
     Tensor::new(&[features, features], grad)
 }
 

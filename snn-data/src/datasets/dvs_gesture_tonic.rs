@@ -19,6 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::dvs_gesture::{CLASSES, SENSOR};
+use super::folder::within;
 use crate::dataset::{Dataset, Part, check_index};
 use crate::error::DataError;
 use crate::event::{EventStream, SensorSize};
@@ -124,14 +125,7 @@ impl Dataset for DvsGestureTonic {
         let options = NpyOptions { time: TimeUnit::Milliseconds, ..NpyOptions::default() };
         let recording =
             npy_events::decode(&read_file(&path)?, &options).map_err(DataError::malformed(&path))?;
-        let events = recording.events;
-        let outside = events.iter().enumerate().find(|(_, event)| !SENSOR.contains(event.x, event.y));
-        match outside {
-            None => Ok(events),
-            Some((index, event)) => {
-                Err(DataError::OutsideSensor { path, index, x: event.x, y: event.y, sensor: SENSOR })
-            }
-        }
+        within(recording.events, SENSOR, path)
     }
 }
 

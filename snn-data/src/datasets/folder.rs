@@ -232,14 +232,20 @@ impl Dataset for EventFolder {
         check_index(i, self.len())?;
         let (path, sensor) = (self.path(i), self.sensor);
         let options = ReadOptions { sensor: Some(sensor), ..ReadOptions::default() };
-        let events = any::read(&path, &options)?.1.events;
-        let outside = events.iter().enumerate().find(|(_, event)| !sensor.contains(event.x, event.y));
-        match outside {
-            None => Ok(events),
-            Some((index, event)) => {
-                Err(DataError::OutsideSensor { path, index, x: event.x, y: event.y, sensor })
-            }
-        }
+        within(any::read(&path, &options)?.1.events, sensor, path)
+    }
+}
+
+/// The events of the file at `path`, or an error if one is outside of the sensor.
+pub(super) fn within(
+    events: EventStream,
+    sensor: SensorSize,
+    path: PathBuf,
+) -> Result<EventStream, DataError> {
+    let outside = events.iter().enumerate().find(|(_, event)| !sensor.contains(event.x, event.y));
+    match outside {
+        None => Ok(events),
+        Some((index, event)) => Err(DataError::OutsideSensor { path, index, x: event.x, y: event.y, sensor }),
     }
 }
 

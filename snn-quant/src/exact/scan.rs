@@ -108,6 +108,9 @@ struct After<S, const N: usize> {
     fired: Fired,
     spike: S,
     kept: Both<S, N>,
+    /// The membrane after integration, and the channel.
+    raw: i64,
+    c: usize,
 }
 
 struct Run<S> {
@@ -188,17 +191,17 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> ExactScan<D, S, N> {
         }
         let mut kept = tested;
         let spike = self.dynamics[c].fire(&mut kept);
-        let slope = if before { 1.0 } else { self.neurons.slope(self.reset(cell, &fired, c), cell) };
+        let slope = if before { 1.0 } else { self.neurons.slope(self.reset(&fired, c), cell) };
         kept[0] = self.exactly(kept[0], cell.value(fired.state.mem).into(), c, slope);
         let spike = match self.neurons.neuron.firing {
             Some(_) => spike.jet(real(f32::from(fired.spikes)), real(1.0)),
             None => spike,
         };
-        After { tested, fired, spike, kept: Both { real: kept, int: fired.state } }
+        After { tested, fired, spike, kept: Both { real: kept, int: fired.state }, raw, c }
     }
 
     /// The membrane after a reset in the same step, before it is kept.
-    fn reset(&self, _cell: &Cell<'_>, fired: &Fired, c: usize) -> i64 {
+    fn reset(&self, fired: &Fired, c: usize) -> i64 {
         let threshold = self.neurons.channels[c].numbers.threshold;
         match self.neurons.neuron.firing {
             Some(firing) if firing.reset_time == snn_int::neuron::ResetTime::SameStep => {
@@ -254,8 +257,8 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> ExactScan<D, S, N> {
         }
     }
 
-    /// What was saved for a place, and the second half of its step again.
-    fn again(&self, cell: &Cell<'_>, states: &[&Tensor<S>], at: usize, c: usize) -> ([S; N], After<S, N>) {
+    /// The second half of a step again, from what was saved for the place.
+    fn again(&self, cell: &Cell<'_>, states: &[&Tensor<S>], at: usize, c: usize) -> After<S, N> {
         let saved: [S; N] = std::array::from_fn(|k| states[k].as_slice()[at]);
         let unit = real(self.neurons.channels[c].unit);
         let raw = i64::from(whole(saved[0]));
@@ -265,7 +268,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> ExactScan<D, S, N> {
             let value = real::<S::Real>(self.neurons.channels[c].unit) * of_int::<S>(ints[k.min(1)]).value();
             saved[k].jet(value, unit)
         });
-        (integrated, self.after(cell, integrated, raw, cur, c))
+        self.after(cell, integrated, raw, cur, c)
     }
 
     /// Gradients by the accumulated codes, in integer units, and by the real drive, each `[T, B, features…]`.
@@ -281,12 +284,12 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> ExactScan<D, S, N> {
             let g_out = g_outputs(&inputs, t, [n_steps, n, features], ctx.gy, &g_codes);
             for i in 0..n {
                 let (at, c) = (t * n + i, self.channel(i % features));
-                let (_, after) = self.again(&cell, &states, at, c);
-                let stored = match t {
+                let after = self.again(&cell, &states, at, c);
+                let kept = match t {
                     0 => [S::ZERO; N],
-                    _ => self.again(&cell, &states, at - n, c).1.kept.real,
+                    _ => self.again(&cell, &states, at - n, c).kept.real,
                 };
-                g_drive[at] = self.step_backward(&cell, &states, at, c, &after, stored, g_out[i], &mut g[i]);
+                g_drive[at] = self.step_backward(&cell, &after, kept, g_out[i], &mut g[i]);
                 let gain = self.neurons.channels[c].unit * to_real(self.neurons.neuron.input.mul);
                 g_codes[at] = g_drive[at] * constant(gain);
             }
@@ -294,28 +297,25 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> ExactScan<D, S, N> {
         (Tensor::new(ctx.gy.shape(), g_codes), g_drive)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one place with all that its step needs")]
+    /// One step backwards: from the gradients by its output and by what it kept to that by what the step before `kept`, and
+    /// returns the gradient by the real drive.
     fn step_backward(
         &self,
         cell: &Cell<'_>,
-        states: &[&Tensor<S>],
-        at: usize,
-        c: usize,
         after: &After<S, N>,
-        stored: [S; N],
+        kept: [S; N],
         g_out: S,
         g: &mut [S; N],
     ) -> S {
         let before = self.neurons.neuron.placement == Placement::BeforeSpike;
         if !before {
-            g[0] *= constant(self.neurons.slope(self.reset(cell, &after.fired, c), cell));
+            g[0] *= constant(self.neurons.slope(self.reset(&after.fired, after.c), cell));
         }
-        self.dynamics[c].fire_backward(&after.tested, g_out, g);
+        self.dynamics[after.c].fire_backward(&after.tested, g_out, g);
         if before {
-            let raw = i64::from(whole(states[0].as_slice()[at]));
-            g[0] *= constant(self.neurons.slope(raw, cell));
+            g[0] *= constant(self.neurons.slope(after.raw, cell));
         }
-        self.dynamics[c].integrate_backward(&stored, g)
+        self.dynamics[after.c].integrate_backward(&kept, g)
     }
 }
 

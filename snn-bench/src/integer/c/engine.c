@@ -293,7 +293,7 @@ static const uint8_t *delayed(const layer_t *layer)
 {
     uint32_t i, n = size_of(layer->neurons), frames = layer->max_delay + 1u;
     uint32_t before = (uint32_t)((now + frames - 1) % frames), steps;
-    if (!layer->max_delay)
+    if (!layer->ring)
         return layer->emitted;
     memset(layer->ring + before * n, 0, n);
     for (i = 0; i < n; i++)
@@ -330,10 +330,10 @@ void {low}_reset(void)
         n = size_of(layers[l].neurons);
         for (i = 0; i < n; i++)
             keep(layers[l].membranes, layers[l].membrane_bytes, i, code_of(&layers[l], 0));
-        if (layers[l].has_current)
+        if (layers[l].currents_kept)
             memset(layers[l].currents_kept, 0, n * layers[l].current_bytes);
         memset(layers[l].emitted, 0, n);
-        if (layers[l].max_delay)
+        if (layers[l].ring)
             memset(layers[l].ring, 0, (layers[l].max_delay + 1u) * n);
     }
 }

@@ -1,7 +1,7 @@
 //! Max-pooling of channels-last frames, in windows side by side.
 
 use super::ConvShape;
-use super::events::Events;
+use crate::kernels::events::Events;
 use crate::scalar::Real;
 use crate::vectorized;
 

@@ -13,6 +13,10 @@ pub trait Words<const N: usize>: Default + Send {
     const LINE: &'static str;
 
     /// Takes one word, and appends its events.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::OutsideSensor`] and [`FormatError::TimeOverflow`], with the word's offset.
     fn word(
         &mut self,
         word: [u8; N],
