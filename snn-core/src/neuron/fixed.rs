@@ -28,8 +28,32 @@ pub(crate) fn scan<S: Scalar>(lif: Lif) -> Box<dyn NeuronOp<S>> {
 
 /// The rules of a [`Firing`] as constants.
 trait Rules: Copy + Debug + Send + Sync + 'static {
+    /// The spike test, the reset, when it acts and which derivative it has.
+    const RULES: (SpikeWhen, Reset, ResetTime, ResetGrad);
+
+    /// The surrogate of this kind, with the number of `surrogate` if that is of this kind too.
+    fn surrogate(surrogate: Surrogate) -> Surrogate;
+
     /// `firing` with these rules in place of its own; the numbers stay.
-    fn fix(firing: Firing) -> Firing;
+    #[inline(always)]
+    fn fix(firing: Firing) -> Firing {
+        let (spike_when, reset, reset_time, reset_grad) = Self::RULES;
+        Firing {
+            threshold: firing.threshold,
+            spike_when,
+            reset,
+            reset_time,
+            reset_grad,
+            surrogate: Self::surrogate(firing.surrogate),
+            forward: SpikeForward::Hard,
+        }
+    }
+}
+
+#[inline(always)]
+fn atan(surrogate: Surrogate) -> Surrogate {
+    let Surrogate::Atan { alpha } = surrogate else { return Surrogate::Atan { alpha: 2.0 } };
+    Surrogate::Atan { alpha }
 }
 
 /// Those of [`Lif::snntorch`].
@@ -37,21 +61,12 @@ trait Rules: Copy + Debug + Send + Sync + 'static {
 struct SnnTorch;
 
 impl Rules for SnnTorch {
+    const RULES: (SpikeWhen, Reset, ResetTime, ResetGrad) =
+        (SpikeWhen::Above, Reset::Subtract, ResetTime::NextStep, ResetGrad::Detached);
+
     #[inline(always)]
-    fn fix(firing: Firing) -> Firing {
-        let alpha = match firing.surrogate {
-            Surrogate::Atan { alpha } => alpha,
-            _ => 2.0,
-        };
-        Firing {
-            threshold: firing.threshold,
-            spike_when: SpikeWhen::Above,
-            reset: Reset::Subtract,
-            reset_time: ResetTime::NextStep,
-            reset_grad: ResetGrad::Detached,
-            surrogate: Surrogate::Atan { alpha },
-            forward: SpikeForward::Hard,
-        }
+    fn surrogate(surrogate: Surrogate) -> Surrogate {
+        atan(surrogate)
     }
 }
 
@@ -60,21 +75,13 @@ impl Rules for SnnTorch {
 struct LuiNeftci;
 
 impl Rules for LuiNeftci {
+    const RULES: (SpikeWhen, Reset, ResetTime, ResetGrad) =
+        (SpikeWhen::Above, Reset::Zero, ResetTime::NextStep, ResetGrad::Detached);
+
     #[inline(always)]
-    fn fix(firing: Firing) -> Firing {
-        let width = match firing.surrogate {
-            Surrogate::Boxcar { width } => width,
-            _ => 0.5,
-        };
-        Firing {
-            threshold: firing.threshold,
-            spike_when: SpikeWhen::Above,
-            reset: Reset::Zero,
-            reset_time: ResetTime::NextStep,
-            reset_grad: ResetGrad::Detached,
-            surrogate: Surrogate::Boxcar { width },
-            forward: SpikeForward::Hard,
-        }
+    fn surrogate(surrogate: Surrogate) -> Surrogate {
+        let Surrogate::Boxcar { width } = surrogate else { return Surrogate::Boxcar { width: 0.5 } };
+        Surrogate::Boxcar { width }
     }
 }
 
@@ -83,21 +90,12 @@ impl Rules for LuiNeftci {
 struct SpikingJelly;
 
 impl Rules for SpikingJelly {
+    const RULES: (SpikeWhen, Reset, ResetTime, ResetGrad) =
+        (SpikeWhen::AtOrAbove, Reset::Zero, ResetTime::SameStep, ResetGrad::Through);
+
     #[inline(always)]
-    fn fix(firing: Firing) -> Firing {
-        let alpha = match firing.surrogate {
-            Surrogate::Atan { alpha } => alpha,
-            _ => 2.0,
-        };
-        Firing {
-            threshold: firing.threshold,
-            spike_when: SpikeWhen::AtOrAbove,
-            reset: Reset::Zero,
-            reset_time: ResetTime::SameStep,
-            reset_grad: ResetGrad::Through,
-            surrogate: Surrogate::Atan { alpha },
-            forward: SpikeForward::Hard,
-        }
+    fn surrogate(surrogate: Surrogate) -> Surrogate {
+        atan(surrogate)
     }
 }
 
