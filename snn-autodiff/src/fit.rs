@@ -273,7 +273,15 @@ pub fn micro_batch(n_params: usize, bytes_per_sample: usize) -> usize {
 fn fitting_micro_batch<M: Module>(net: &M, batch: &Batch) -> usize {
     let mut n_params = 0;
     net.visit_params(&mut |p| n_params += p.value.len());
-    micro_batch(n_params, activation_bytes(net, &batch.samples(0, 1).x))
+    let size = micro_batch(n_params, activation_bytes(net, &batch.samples(0, 1).x));
+    in_pairs(batch.labels.len(), size)
+}
+
+/// About `size`, such that `n` samples are an even number of micro-batches of nearly equal size: two threads, or four,
+/// end together. It may not depend on the number of threads, as it decides the order of summation.
+fn in_pairs(n: usize, size: usize) -> usize {
+    let pairs = (n + size) / (2 * size);
+    n.div_ceil(2 * pairs.max(1))
 }
 
 /// Bytes of the activations of a training pass over `x` `[T, B, features…]`, with what is saved for the way back.
@@ -510,4 +518,15 @@ fn evaluate_part<M: Module>(net: &M, batch: &Batch, loss: &Loss) -> Result<Evalu
     let hits = loss::predict(&y, loss).iter().zip(&batch.labels).map(|(p, l)| p == l).collect();
     let activity = meter.activity;
     Ok(Evaluation { accuracy: 0.0, loss: f64::from(value.item()), n: batch.labels.len(), hits, activity })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_pairs;
+
+    #[test]
+    fn micro_batches_come_in_pairs_of_about_the_size() {
+        assert_eq!([in_pairs(16, 7), in_pairs(16, 32), in_pairs(128, 8), in_pairs(10, 3)], [8, 8, 8, 3]);
+        assert_eq!([in_pairs(1, 4), in_pairs(2, 4), in_pairs(3, 1)], [1, 1, 1]);
+    }
 }

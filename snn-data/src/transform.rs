@@ -11,6 +11,7 @@ mod noise;
 mod spatial;
 mod surfaces;
 mod to_frames;
+mod warp;
 
 pub use augment::{Augment, SampleKey};
 pub use chain::{Chain, Transform};

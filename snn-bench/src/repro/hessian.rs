@@ -55,7 +55,7 @@ fn measure_seeds(settings: &Settings, dir: &RunDir) -> anyhow::Result<(Vec<SeedR
     for &seed in &settings.seeds {
         let splits = data::open(&settings.data, seed).context("opening the recordings")?;
         n_samples = [splits.train.len(), splits.test.len()];
-        let trial = Trial::new(settings, format!("seed{seed}"), seed, &splits, &cells, dir.path())?;
+        let trial = Trial::new(settings, format!("seed{seed}"), seed, &splits, dir, &cells)?;
         results.push(trial.measure().with_context(|| format!("seed {seed}"))?);
     }
     Ok((results, n_samples))
@@ -71,7 +71,7 @@ fn cross_validate(settings: &Settings, dir: &RunDir) -> anyhow::Result<Vec<FoldR
     let measure = |fold: usize| {
         let splits = data::fold(&all, settings.folds, fold, settings.seed)?;
         let name = format!("fold{}", fold + 1);
-        let trial = Trial::new(settings, name, fold as u64 + 1, &splits, &cells, dir.path())?;
+        let trial = Trial::new(settings, name, fold as u64 + 1, &splits, dir, &cells)?;
         trial.cross_validate().with_context(|| format!("fold {}", fold + 1))
     };
     (0..settings.folds).map(measure).collect()

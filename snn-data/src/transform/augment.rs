@@ -4,6 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::chain::Transform;
+use super::warp::Warp;
 use crate::error::DataError;
 use crate::event::{Event, EventStream, SensorSize};
 use crate::num::{coordinate_within, round_i32};
@@ -30,8 +31,12 @@ impl SampleKey {
 
 /// Random movements and losses of events, drawn anew for each sample and epoch.
 ///
-/// Each recording is scaled, slanted and turned about the sensor's center, then shifted by whole pixels, then loses events;
-/// positions are rounded half to even, and events that leave the sensor are left out. Times do not change.
+/// Each recording is warped, then scaled, slanted and turned about the sensor's center, then shifted by whole pixels, then
+/// loses events; positions are rounded half to even, and events that leave the sensor are left out. Times do not change.
+///
+/// The warp moves the nodes of a 5x5 grid over the sensor at random, and what lies between along with them: a coarse form of
+/// the elastic distortions of Simard, Steinkraus, Platt, "Best practices for convolutional neural networks applied to
+/// visual document analysis", 2003, whose displacements are smoothed noise.
 ///
 /// # Examples
 ///
@@ -56,13 +61,15 @@ pub struct Augment {
     pub max_scaling: f32,
     /// Largest slant, columns a row, either way. Default: 0.
     pub max_shear: f32,
+    /// Largest shift in pixels of a node of the warp, along each axis, either way. Default: 0.
+    pub max_warp: f32,
     /// Largest probability of losing an event; a recording's own is uniform in `0..=max`. Default: 0.1.
     pub max_drop: f32,
 }
 
 impl Default for Augment {
     fn default() -> Self {
-        Self { max_shift: 2, max_rotation_deg: 10.0, max_scaling: 0.0, max_shear: 0.0, max_drop: 0.1 }
+        Self { max_shift: 2, max_rotation_deg: 10.0, max_scaling: 0.0, max_shear: 0.0, max_warp: 0.0, max_drop: 0.1 }
     }
 }
 
@@ -71,7 +78,8 @@ impl Augment {
     ///
     /// # Errors
     ///
-    /// [`DataError::BadSetting`] unless rotation is in 0..180, scaling, shear and drop in 0..1, and the shift below 2^15.
+    /// [`DataError::BadSetting`] unless rotation is in 0..180, scaling, shear and drop in 0..1, and shift and warp below
+    /// 2^15.
     pub fn check(self) -> Result<Self, DataError> {
         DataError::require(
             "largest rotation in degrees",
@@ -87,6 +95,7 @@ impl Augment {
             0.0..=1.0,
             "0 to 1",
         )?;
+        DataError::require("largest warp in pixels", self.max_warp.into(), 0.0..=32_767.0, "0 to 32767")?;
         DataError::require("largest shift in pixels", self.max_shift.into(), 0.0..=32_767.0, "0 to 32767")?;
         Ok(self)
     }
@@ -118,6 +127,7 @@ impl Augment {
             sensor,
             rows: [[cos * width, (cos * shear - sin) * height], [sin * width, (sin * shear + cos) * height]],
             shift: (shift(), shift()),
+            warp: (self.max_warp > 0.0).then(|| Warp::new(sensor, || self.max_warp * symmetric(rng))),
         }
     }
 }
@@ -137,18 +147,21 @@ fn symmetric(rng: &mut ChaCha8Rng) -> f32 {
     2.0 * rng.random::<f32>() - 1.0
 }
 
-/// Linear map about the center, and shift, of one recording.
+/// Warp, linear map about the center, and shift of one recording.
 struct Movement {
     sensor: SensorSize,
     rows: [[f32; 2]; 2],
     shift: (i32, i32),
+    warp: Option<Warp>,
 }
 
 impl Movement {
     fn place(&self, event: Event) -> Option<Event> {
         let center_x = (f32::from(self.sensor.width) - 1.0) / 2.0;
         let center_y = (f32::from(self.sensor.height) - 1.0) / 2.0;
-        let (x, y) = (f32::from(event.x) - center_x, f32::from(event.y) - center_y);
+        let at = [f32::from(event.x), f32::from(event.y)];
+        let [dx, dy] = self.warp.as_ref().map_or([0.0; 2], |warp| warp.displacement(at));
+        let (x, y) = (at[0] + dx - center_x, at[1] + dy - center_y);
         let [turned_x, turned_y] = self.rows.map(|[along_x, along_y]| along_x * x + along_y * y);
         let (turned_x, turned_y) = (round_i32(center_x + turned_x), round_i32(center_y + turned_y));
         let x = coordinate_within(turned_x.saturating_add(self.shift.0), self.sensor.width)?;
@@ -165,7 +178,7 @@ mod tests {
 
     const SENSOR: SensorSize = SensorSize::new(34, 34);
     const STILL: Augment =
-        Augment { max_shift: 0, max_rotation_deg: 0.0, max_scaling: 0.0, max_shear: 0.0, max_drop: 0.0 };
+        Augment { max_shift: 0, max_rotation_deg: 0.0, max_scaling: 0.0, max_shear: 0.0, max_warp: 0.0, max_drop: 0.0 };
 
     fn key(seed: u64) -> SampleKey {
         SampleKey { seed, epoch: 0, sample: 0 }
@@ -205,6 +218,27 @@ mod tests {
     }
 
     #[test]
+    fn a_warp_moves_neighbors_together_and_no_further_than_asked() {
+        let augment = Augment { max_warp: 3.0, ..STILL };
+        let still = grid();
+        for seed in 0..20 {
+            let inner: EventStream = still.iter().filter(|e| e.x.min(e.y) > 3 && e.x.max(e.y) < 30).collect();
+            let moved = augment.apply(&inner, SENSOR, key(seed));
+            let by = |a: Event, b: Event| [i32::from(b.x) - i32::from(a.x), i32::from(b.y) - i32::from(a.y)];
+            let shifts: Vec<[i32; 2]> = inner.iter().zip(moved.iter()).map(|(a, b)| by(a, b)).collect();
+            assert_eq!(shifts.len(), inner.len());
+            assert!(shifts.iter().flatten().all(|d| d.abs() <= 3), "{shifts:?}");
+            assert!(shifts.iter().any(|s| *s != shifts[0]), "a warp is no shift");
+            // Nodes are 8.25 pixels apart and 6 pixels of displacement at most: less than 0.73 a pixel, rounded.
+            let neighbors = shifts.windows(2).zip(inner.iter().zip(inner.iter().skip(1)));
+            for (pair, _) in neighbors.filter(|(_, (a, b))| a.y == b.y) {
+                assert!(pair[0].iter().zip(pair[1]).all(|(a, b)| (a - b).abs() <= 2), "{pair:?}");
+            }
+        }
+        assert_ne!(augment.apply(&still, SENSOR, key(1)), augment.apply(&still, SENSOR, key(2)));
+    }
+
+    #[test]
     fn about_the_asked_share_is_lost() {
         let augment = Augment { max_drop: 0.5, ..STILL };
         let kept: usize = (0..40).map(|seed| augment.apply(&grid(), SENSOR, key(seed)).len()).sum();
@@ -230,8 +264,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn events_stay_on_the_sensor(seed in any::<u64>(), max_scaling in 0.0f32..0.9) {
-            let augment = Augment { max_shift: 40, max_rotation_deg: 180.0, max_scaling, max_shear: 0.5, max_drop: 0.3 };
+        fn events_stay_on_the_sensor(seed in any::<u64>(), max_scaling in 0.0f32..0.9, max_warp in 0.0f32..50.0) {
+            let augment =
+                Augment { max_shift: 40, max_rotation_deg: 180.0, max_scaling, max_shear: 0.5, max_warp, max_drop: 0.3 };
             let moved = augment.apply(&grid(), SENSOR, key(seed));
             prop_assert!(moved.iter().all(|e| SENSOR.contains(e.x, e.y)));
         }

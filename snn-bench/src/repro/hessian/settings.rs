@@ -97,7 +97,7 @@ impl Settings {
             fold_mean_bits: vec![4],
             data: DataConfig { n_steps: 16, batch_size: 16, ..DataConfig::default() },
             net: net("64C7s2p3-LIF-128C7s2p3-LIF-128C7s2p3-LIF-D0.4-10", 0.8, -0.25),
-            train: epochs(40, 1.5e-3),
+            train: epochs(80, 1.5e-3),
             qat: epochs(6, 4e-4),
             layer_qat: epochs(1, 4e-4),
             four_state: epochs(20, 1.5e-3),
@@ -129,7 +129,8 @@ impl Settings {
         }
     }
 
-    /// The settings that results of one seed depend on: neither the other seeds nor the folds.
+    /// The settings that results of one seed depend on: neither the other seeds, the folds, nor how other networks
+    /// ([`for_network`](Self::for_network)) are trained.
     #[must_use]
     pub fn for_one_seed(&self) -> Self {
         Self { folds: 0, ..self.for_one_fold() }
@@ -138,7 +139,14 @@ impl Settings {
     /// The settings that results of one fold depend on: not the seeds.
     #[must_use]
     pub fn for_one_fold(&self) -> Self {
-        Self { seeds: Vec::new(), ..self.clone() }
+        let (four_state, local) = (TrainConfig::default(), TrainConfig::default());
+        Self { seeds: Vec::new(), four_state, local, ..self.clone() }
+    }
+
+    /// All that the result of a network depends on that is trained beside the main one.
+    #[must_use]
+    pub fn for_network<'a>(&'a self, net: &'a NetConfig, train: &'a TrainConfig) -> impl Serialize + 'a {
+        (&self.data, net, train)
     }
 
     /// The same network with the four-state neuron, whose two filters in a row need shorter memories.

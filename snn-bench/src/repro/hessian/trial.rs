@@ -7,7 +7,7 @@ use crate::config::{NetConfig, TrainConfig};
 use crate::data::{Frames, Splits, Take};
 use crate::model;
 use crate::report::{EpochPoint, Membrane, Raster};
-use crate::run_dir::Cells;
+use crate::run_dir::{Cells, RunDir};
 use crate::training::{self, Training};
 use crate::{activity, interrupt, progress};
 use anyhow::{Context, anyhow, bail};
@@ -28,7 +28,7 @@ use snn_quant::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Loss of all networks with a trained readout: cross-entropy of the mean output current.
 pub(super) const LOSS: Loss = Loss::CrossEntropyMean;
@@ -173,8 +173,8 @@ pub(super) struct Trial<'a> {
     /// What its cells and files are named by.
     name: String,
     seed: u64,
+    dir: &'a RunDir,
     cells: &'a Cells,
-    folder: &'a Path,
     train: Frames<'a>,
     calibration: Frames<'a>,
     test: Frames<'a>,
@@ -186,15 +186,15 @@ impl<'a> Trial<'a> {
         name: String,
         seed: u64,
         splits: &'a Splits,
+        dir: &'a RunDir,
         cells: &'a Cells,
-        folder: &'a Path,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             settings,
             name,
             seed,
+            dir,
             cells,
-            folder,
             train: Frames::for_training(&splits.train, &settings.data, seed)?,
             calibration: Frames::mixed(&splits.train, &settings.data, seed)?,
             test: Frames::in_order(&splits.test, &settings.data)?,
@@ -252,7 +252,11 @@ impl<'a> Trial<'a> {
         name: &str,
         compute: impl FnOnce() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        self.cells.cell(&format!("{}.{name}", self.name), compute)
+        self.cells.cell(&self.key(name), compute)
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.name)
     }
 
     fn frame(&self) -> [usize; 3] {
@@ -265,7 +269,7 @@ impl<'a> Trial<'a> {
     }
 
     fn file(&self, name: &str, extension: &str) -> PathBuf {
-        self.folder.join(format!("{}.{name}.{extension}", self.name))
+        self.dir.path().join(format!("{}.{name}.{extension}", self.name))
     }
 
     fn learn<M: Module + Sync>(
@@ -318,23 +322,27 @@ impl<'a> Trial<'a> {
     }
 
     fn four_state(&self) -> anyhow::Result<Trained> {
-        self.cell("four-state", || {
-            let mut net = model::build(&self.settings.four_state_net(), self.frame(), self.seed)?;
-            let epochs = self.learn("four-state", &mut net, &LOSS, &self.settings.four_state)?;
+        let (config, train) = (self.settings.four_state_net(), &self.settings.four_state);
+        let cells = self.dir.cells(&self.settings.for_network(&config, train))?;
+        cells.cell(&self.key("four-state"), || {
+            let mut net = model::build(&config, self.frame(), self.seed)?;
+            let epochs = self.learn("four-state", &mut net, &LOSS, train)?;
             Ok(Trained { score: self.score(&net)?, epochs })
         })
     }
 
     /// The convolutions with local readouts instead of the trained one.
     fn local(&self) -> anyhow::Result<LocalResult> {
-        self.cell("local", || {
-            let config = &self.settings.net;
-            let config = NetConfig { layers: up_to_last_neuron(&config.layers).to_owned(), ..config.clone() };
+        let train = &self.settings.local;
+        let config = &self.settings.net;
+        let config = NetConfig { layers: up_to_last_neuron(&config.layers).to_owned(), ..config.clone() };
+        let cells = self.dir.cells(&self.settings.for_network(&config, train))?;
+        cells.cell(&self.key("local"), || {
             let net = model::build_with(&config, frozen_reset(&config), self.frame(), self.seed)?;
             let mut net = LocalReadouts::new(net, N_CLASSES, self.seed);
             let burn_in = self.settings.data.n_steps / 5;
             let loss = Loss::SmoothL1 { burn_in, n_classes: N_CLASSES };
-            self.learn("local", &mut net, &loss, &self.settings.local)?;
+            self.learn("local", &mut net, &loss, train)?;
             Ok(LocalResult { accuracies: self.readout_accuracies(&net)? })
         })
     }
