@@ -2,10 +2,12 @@
 //!
 //! A batch is split into micro-batches of a fixed number of samples; each runs forward and backward on a tape of its
 //! own, on any thread, and the gradients are added up in order. So results depend on the micro-batch size, never on the
-//! number of threads. Networks with batch normalization run a batch as one.
+//! number of threads, or of processes that train together ([`crate::ranks`]). Networks with batch normalization run a
+//! batch as one.
 
 use crate::grads::Grads;
 use crate::optim::{self, Optimizer, Schedule, State, clip_norm};
+use crate::ranks::{Alone, BatchSum, Ranks, share};
 use crate::tape::Tape;
 use rayon::prelude::*;
 use snn_core::loss::{self, Loss};
@@ -198,9 +200,31 @@ pub enum FitError {
         /// Number of classes.
         n_classes: usize,
     },
+    /// Several processes cannot divide the batches of a network with batch normalization.
+    #[error("batch normalization needs whole batches, which several processes cannot divide")]
+    WholeBatch,
     /// The data source failed.
     #[error("data: {0}")]
     Data(#[source] DataError),
+}
+
+/// What to train a network on, and how.
+#[derive(Clone, Copy)]
+pub struct Task<'a> {
+    /// To learn from.
+    pub data: &'a dyn BatchSource,
+    /// What to minimize.
+    pub loss: &'a Loss,
+    /// By which rule.
+    pub optimizer: &'a dyn Optimizer,
+    /// Epochs, learning rate and the like.
+    pub config: &'a FitConfig,
+}
+
+impl std::fmt::Debug for Task<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Task").field("loss", self.loss).field("config", self.config).finish_non_exhaustive()
+    }
 }
 
 /// Trains from where `progress` stands to `config.epochs`, telling `watch` of each batch and epoch.
@@ -219,10 +243,31 @@ pub fn fit<M: Module + Sync>(
     progress: &mut Progress,
     watch: &mut dyn FnMut(&Event, &M, &Progress) -> ControlFlow<()>,
 ) -> Result<(), FitError> {
-    let mut config = config.clone();
+    fit_together(net, &Task { data, loss, optimizer, config }, &Alone, progress, watch)
+}
+
+/// [`fit`] in several processes: each calls it with the same network, task and progress, and all end with the same bytes
+/// as one alone would.
+///
+/// All see all batches and learn from their share; `watch` is told everywhere, and that of rank 0 decides whether to go on.
+///
+/// # Errors
+/// As [`fit`], and [`FitError::WholeBatch`]. After an error in one process (data that it cannot read) the others wait for
+/// it, so the caller has to end them.
+pub fn fit_together<M: Module + Sync>(
+    net: &mut M,
+    task: &Task<'_>,
+    ranks: &dyn Ranks,
+    progress: &mut Progress,
+    watch: &mut dyn FnMut(&Event, &M, &Progress) -> ControlFlow<()>,
+) -> Result<(), FitError> {
+    if ranks.size() > 1 && net.needs_whole_batch() {
+        return Err(FitError::WholeBatch);
+    }
+    let mut config = task.config.clone();
     while progress.epoch < config.epochs {
         let epoch = progress.epoch;
-        let mut batches = data.batches(epoch);
+        let mut batches = task.data.batches(epoch);
         let n_batches = count_hint(batches.size_hint());
         let mut totals = Totals::default();
         let mut learning_rate = config.learning_rate;
@@ -234,19 +279,21 @@ pub fn fit<M: Module + Sync>(
             config.micro_batch.get_or_insert_with(|| fitting_micro_batch(net, &batch));
             learning_rate =
                 config.learning_rate * config.schedule.factor(epoch as f64 + i as f64 / n_batches);
+            let task = Task { config: &config, ..*task };
             let (following, done) = while_fetching(&mut batches, || {
-                learn(net, &batch, loss, optimizer, &config, progress, (i, learning_rate))
+                learn(net, &batch, &task, ranks, progress, (i, learning_rate))
             });
             next = following;
             let done = done?;
             totals.add(&done);
             let event = Event::Batch { epoch, batch: i, loss: done.loss };
-            if watch(&event, net, progress).is_break() {
+            if ranks.follow_first(watch(&event, net, progress).is_break()) {
                 return Err(FitError::Stopped { epoch });
             }
         }
         progress.epoch += 1;
-        if watch(&Event::Epoch(totals.summary(epoch, learning_rate)), net, progress).is_break() {
+        let event = Event::Epoch(totals.summary(epoch, learning_rate));
+        if ranks.follow_first(watch(&event, net, progress).is_break()) {
             return Err(FitError::Stopped { epoch: progress.epoch });
         }
     }
@@ -357,41 +404,41 @@ struct Part {
 fn learn<M: Module + Sync>(
     net: &mut M,
     batch: &Batch,
-    loss: &Loss,
-    optimizer: &dyn Optimizer,
-    config: &FitConfig,
+    task: &Task<'_>,
+    ranks: &dyn Ranks,
     progress: &mut Progress,
     (index, learning_rate): (u64, f64),
 ) -> Result<Totals, FitError> {
-    let n = batch.labels.len();
+    let (config, n) = (task.config, batch.labels.len());
     let size = if net.needs_whole_batch() { n } else { config.micro_batch.unwrap_or(n).clamp(1, n) };
     let seed = sub_seed(config.seed, &format!("dropout/{}/{index}", progress.epoch));
     let shared: &M = net;
-    let parts: Result<Vec<Part>, FitError> = (0..n.div_ceil(size))
+    let parts: Result<Vec<Part>, FitError> = share(ranks, n.div_ceil(size))
         .into_par_iter()
         .map(|i| {
             let pass = Pass::training(sub_seed(seed, &i.to_string()));
-            run_part(shared, &batch.samples(i * size, size), loss, n, &pass)
+            run_part(shared, &batch.samples(i * size, size), task.loss, n, &pass)
         })
         .collect();
-    let mut totals = Totals { n, ..Totals::default() };
-    let mut grads = Grads::new();
-    for part in parts? {
-        totals.loss += part.loss;
-        totals.correct += part.correct;
-        grads.add_all(part.grads);
+    let parts = parts?;
+    let mut sum = BatchSum::of_ranks_before(ranks, net);
+    for part in parts {
+        sum.loss += part.loss;
+        sum.correct += part.correct;
+        sum.grads.add_all(part.grads);
         update_statistics(net, part.statistics, config.norm_momentum);
     }
-    if !totals.loss.is_finite() {
-        return Err(FitError::Diverged { epoch: progress.epoch, batch: index, loss: totals.loss });
+    let BatchSum { loss, correct, mut grads } = sum.of_all_ranks(ranks, net);
+    if !loss.is_finite() {
+        return Err(FitError::Diverged { epoch: progress.epoch, batch: index, loss });
     }
     if let Some(max_norm) = config.clip_norm {
         clip_norm(&mut grads, max_norm);
     }
     #[allow(clippy::cast_possible_truncation, reason = "training is in f32")]
-    optim::step(optimizer, &mut progress.optimizer, net, &grads, learning_rate as f32);
+    optim::step(task.optimizer, &mut progress.optimizer, net, &grads, learning_rate as f32);
     check_finite(net, progress.epoch, index)?;
-    Ok(totals)
+    Ok(Totals { loss, correct, n })
 }
 
 fn check_finite<M: Module>(net: &M, epoch: u64, batch: u64) -> Result<(), FitError> {

@@ -7,6 +7,7 @@
 //! | [`mod@hvp`] | exact Hessian and Gauss-Newton products |
 //! | [`optim`] | SGD, Adam, AdamW, Adamax, schedules, clipping |
 //! | [`mod@fit`] | training, evaluation, checkpoints that resume to the same bytes |
+//! | [`ranks`] | training divided among processes, with the same bytes |
 //! | [`check`] | gradient, Hessian-product and symmetry checks for authors of ops and neurons |
 
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@ pub mod fit;
 pub mod grads;
 pub mod hvp;
 pub mod optim;
+pub mod ranks;
 pub mod tape;
 
 pub use fit::{Batch, BatchIter, BatchSource, Evaluation, FitConfig, evaluate, fit};

@@ -26,8 +26,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// How training recordings are varied: with few of them a network learns them by heart long before it generalizes.
-const AUGMENT: Augment =
-    Augment { max_shift: 3, max_rotation_deg: 15.0, max_scaling: 0.15, max_shear: 0.1, max_warp: 1.5, max_drop: 0.3 };
+const AUGMENT: Augment = Augment {
+    max_shift: 3,
+    max_rotation_deg: 15.0,
+    max_scaling: 0.15,
+    max_shear: 0.1,
+    max_warp: 1.5,
+    max_drop: 0.3,
+};
 /// Rows and columns of the images of MNIST and Fashion-MNIST.
 const MNIST_SIZE: usize = 28;
 /// Time that SHD and SSC are binned over, as in the authors' own loader.

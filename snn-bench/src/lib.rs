@@ -5,6 +5,7 @@
 //!
 //! - [`config`]: a run as one TOML file; [`data`] and [`model`]: batches and networks from it;
 //! - [`mod@training`]: training with checkpoints, [`progress`] bars and [`interrupt`]s;
+//! - `mpi` (feature): processes that train one network or share a sweep;
 //! - [`mod@nir`]: quantized networks as NIR graphs;
 //! - [`integer`]: exact plans, chip profiles, integer models from files, C sources;
 //! - [`mod@experiment`]: a cell of a sweep, one configuration from data to accuracy; [`sweep`]: grids of them;
@@ -25,6 +26,8 @@ pub mod experiment;
 pub mod integer;
 pub mod interrupt;
 pub mod model;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 pub mod nir;
 pub mod plot;
 pub mod progress;

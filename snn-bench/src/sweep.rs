@@ -63,6 +63,9 @@ pub enum SweepError {
         /// The axis.
         what: String,
     },
+    /// A seed among the settings.
+    #[error("`seed` cannot be set for cells: `seeds` lists theirs")]
+    Seed,
     /// A setting of a cell.
     #[error("{cell}: {source}")]
     Setting {

@@ -8,8 +8,9 @@ use crate::report::EpochPoint;
 use crate::{interrupt, progress};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
-use snn_autodiff::fit::{EpochSummary, Event, FitError, Progress, evaluate, fit};
+use snn_autodiff::fit::{EpochSummary, Event, FitError, Progress, Task, evaluate, fit_together};
 use snn_autodiff::optim::{Adam, Schedule, State};
+use snn_autodiff::ranks::{Alone, Ranks};
 use snn_autodiff::{BatchSource, FitConfig};
 use snn_core::io::{self, Array, Arrays, Data};
 use snn_core::layer::{Layer, NeuronKind, Sequential};
@@ -124,18 +125,27 @@ pub fn train<M: Module + Sync>(
     training: &Training<'_>,
     observe: &mut dyn FnMut(&EpochRecord),
 ) -> Result<Vec<EpochRecord>, TrainError> {
-    let mut watcher = Watcher::new(training, observe);
+    train_together(net, training, &Alone, observe)
+}
+
+/// [`train`] in several processes, each with the same network and training: all learn from a share of each batch, and end
+/// with the same bytes as one alone would. Rank 0 writes the checkpoints.
+///
+/// # Errors
+/// As [`train`]; and [`FitError::WholeBatch`] of networks with batch normalization.
+pub fn train_together<M: Module + Sync>(
+    net: &mut M,
+    training: &Training<'_>,
+    ranks: &dyn Ranks,
+    observe: &mut dyn FnMut(&EpochRecord),
+) -> Result<Vec<EpochRecord>, TrainError> {
+    let mut watcher = Watcher::new(training, ranks, observe);
     let mut progress = watcher.resume(net)?;
     let config = fit_config(training);
-    let outcome = fit(
-        net,
-        training.train,
-        &training.loss,
-        &Adam::default(),
-        &config,
-        &mut progress,
-        &mut |event, net, progress| watcher.watch(event, net, progress),
-    );
+    let (data, loss, optimizer) = (training.train, &training.loss, &Adam::default());
+    let task = Task { data, loss, optimizer, config: &config };
+    let watch = &mut |event: &Event, net: &M, progress: &Progress| watcher.watch(event, net, progress);
+    let outcome = fit_together(net, &task, ranks, &mut progress, watch);
     watcher.finish(outcome)
 }
 
@@ -173,6 +183,8 @@ fn fit_config(training: &Training<'_>) -> FitConfig {
 /// Turns the events of a training into records, checkpoints and a bar.
 struct Watcher<'a> {
     training: &'a Training<'a>,
+    /// Whether this process writes.
+    is_first: bool,
     observe: &'a mut dyn FnMut(&EpochRecord),
     bar: ProgressBar,
     records: Vec<EpochRecord>,
@@ -181,11 +193,20 @@ struct Watcher<'a> {
 }
 
 impl<'a> Watcher<'a> {
-    fn new(training: &'a Training<'a>, observe: &'a mut dyn FnMut(&EpochRecord)) -> Self {
+    fn new(training: &'a Training<'a>, ranks: &dyn Ranks, observe: &'a mut dyn FnMut(&EpochRecord)) -> Self {
         let n_batches = training.train.batches(0).size_hint().0;
         let n = usize::try_from(training.config.epochs).unwrap_or(usize::MAX).saturating_mul(n_batches);
         let bar = progress::bar(training.name, n);
-        Self { training, observe, bar, records: Vec::new(), epoch_start: Instant::now(), failure: None }
+        let is_first = ranks.rank() == 0;
+        Self {
+            training,
+            is_first,
+            observe,
+            bar,
+            records: Vec::new(),
+            epoch_start: Instant::now(),
+            failure: None,
+        }
     }
 
     /// Goes on from the checkpoint, if there is one.
@@ -238,7 +259,7 @@ impl<'a> Watcher<'a> {
         };
         self.epoch_start = Instant::now();
         self.records.push(record);
-        if let Some(path) = self.training.checkpoint {
+        if let Some(path) = self.training.checkpoint.filter(|_| self.is_first) {
             Checkpoint::of(net, progress, self.training.seed, &self.records).write(path)?;
         }
         (self.observe)(&record);

@@ -20,6 +20,7 @@ mod repro;
 mod run;
 mod settings;
 mod sweep;
+mod team;
 mod trace;
 mod trace_file;
 mod train;
@@ -99,7 +100,9 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => {
             // There is nowhere left to report a closed standard error to.
             let _ = writeln!(std::io::stderr(), "{}", describe(error));
-            if interrupt::is_requested() { interrupt::EXIT_CODE } else { 2 }
+            let code = if interrupt::is_requested() { interrupt::EXIT_CODE } else { 2 };
+            team::abort(code);
+            code
         }
     };
     ExitCode::from(code)

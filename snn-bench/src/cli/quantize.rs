@@ -4,11 +4,12 @@ use super::loaded::Loaded;
 use super::network::Network;
 use super::output::Output;
 use super::plans;
-use super::train::{self, Validation};
+use super::train::{Fitting, Validation};
 use anyhow::{Context, ensure};
 use serde_json::json;
 use snn_autodiff::BatchSource;
 use snn_autodiff::Evaluation;
+use snn_autodiff::ranks::Alone;
 use snn_bench::activity::stuck_layers;
 use snn_bench::config::Config;
 use snn_bench::data::{Frames, Splits, Take};
@@ -76,7 +77,8 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     let dir = create(args, &config, &net)?;
     let before = loaded.net.evaluate(&test)?;
     if args.epochs > 0 {
-        train::fit(&mut net, &splits, &config, &dir, Validation::AtTheEnd)?;
+        let (folder, validation) = (dir.path(), Validation::AtTheEnd);
+        Fitting { splits: &splits, config: &config, folder, validation }.record(&mut net, &Alone, &dir)?;
     }
     io::save_params(&net, &dir.file(RunFile::Model))?;
     let after = net.evaluate(&test)?;

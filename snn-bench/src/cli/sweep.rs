@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use super::output::Output;
+use super::team::TeamArgs;
 use anyhow::Context;
 use serde_json::json;
 use snn_bench::interrupt;
@@ -17,6 +18,8 @@ pub(super) struct Args {
     merge: Option<Verb>,
     #[command(flatten)]
     run: Option<RunArgs>,
+    #[command(flatten)]
+    team: TeamArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -57,12 +60,12 @@ const GRID: &str = "grid.toml";
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<Outcome> {
     match (&args.merge, &args.run) {
         (Some(Verb::Merge(args)), _) => merge_folders(args, output),
-        (None, Some(args)) => sweep(args, output),
+        (None, Some(run)) => sweep(run, &args.team, output),
         (None, None) => anyhow::bail!("sweep needs a grid file, or `merge`; see --help"),
     }
 }
 
-fn sweep(args: &RunArgs, output: Output) -> anyhow::Result<Outcome> {
+fn sweep(args: &RunArgs, team: &TeamArgs, output: Output) -> anyhow::Result<Outcome> {
     let grid = Grid::read(&args.grid)?;
     let cells = grid.cells()?;
     if args.dry_run {
@@ -76,9 +79,13 @@ fn sweep(args: &RunArgs, output: Output) -> anyhow::Result<Outcome> {
     keep_grid(&grid, &folder)?;
     interrupt::listen()?;
     let jobs = NonZeroUsize::new(rayon::current_num_threads()).unwrap_or(NonZeroUsize::MIN);
-    let shard = args.shard.unwrap_or(Shard::WHOLE);
+    let team = team.join()?;
+    let shard = args.shard.unwrap_or(Shard::WHOLE).part(team.ranks().rank(), team.ranks().size());
     run_cells(&cells, &Job { folder: &folder, jobs, shard })?;
-    print(&grid, &folder, output)
+    team.wait_for_all();
+    let outcome = if team.is_first() { print(&grid, &folder, output)? } else { Outcome::Passed };
+    team.leave();
+    Ok(outcome)
 }
 
 fn merge_folders(args: &MergeArgs, output: Output) -> anyhow::Result<Outcome> {

@@ -4,9 +4,11 @@ use super::loaded::untrained;
 use super::network::Network;
 use super::output::Output;
 use super::settings;
+use super::team::TeamArgs;
 use anyhow::{Context, ensure};
 use serde_json::json;
 use snn_autodiff::fit::{activation_bytes, micro_batch};
+use snn_autodiff::ranks::Ranks;
 use snn_bench::config::Config;
 use snn_bench::data::{self, Frames, Splits};
 use snn_bench::interrupt;
@@ -37,6 +39,8 @@ pub(super) struct Args {
     /// Evaluate on the test recordings after each epoch, not only at the end.
     #[arg(long)]
     eval_each_epoch: bool,
+    #[command(flatten)]
+    team: TeamArgs,
     /// Only print the network, its parameters and the memory that training takes.
     #[arg(long)]
     dry_run: bool,
@@ -84,29 +88,45 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         n_outputs >= n_classes,
         "net.layers has {n_outputs} outputs, the data set has {n_classes} classes"
     );
-    let dir = RunDir::create(&job.folder, &job.config)?;
     let mut net = Network::Float(net);
     let validation = if args.eval_each_epoch { Validation::EachEpoch } else { Validation::AtTheEnd };
-    let records = fit(&mut net, &splits, &job.config, &dir, validation)?;
-    io::save_params(&net, &dir.file(RunFile::Model))?;
-    let test = Frames::in_order(&splits.test, &job.config.data)?;
+    let fitting = Fitting { splits: &splits, config: &job.config, folder: &job.folder, validation };
+    let team = args.team.join()?;
+    if team.is_first() {
+        let dir = RunDir::create(&job.folder, &job.config)?;
+        let records = fitting.record(&mut net, team.ranks(), &dir)?;
+        io::save_params(&net, &dir.file(RunFile::Model))?;
+        print(&net, &fitting, &records, output)?;
+    } else {
+        fitting.learn(&mut net, team.ranks(), &mut |_| ())?;
+    }
+    team.leave();
+    Ok(())
+}
+
+fn print(
+    net: &Network,
+    fitting: &Fitting<'_>,
+    records: &[EpochRecord],
+    output: Output,
+) -> anyhow::Result<()> {
+    let test = Frames::in_order(&fitting.splits.test, &fitting.config.data)?;
     let evaluation = net.evaluate(&test)?;
-    let loss = records.last().map(|record| record.loss);
     let text = format!(
         "{}: {:.2} % of {} test recordings right after {} epochs",
-        job.folder.display(),
+        fitting.folder.display(),
         100.0 * evaluation.accuracy,
         evaluation.n,
         records.len(),
     );
     let object = json!({
-        "run": job.folder,
+        "run": fitting.folder,
         "accuracy": evaluation.accuracy,
         "n": evaluation.n,
         "epochs": records.len(),
-        "train_loss": loss,
+        "train_loss": records.last().map(|record| record.loss),
         "n_params": net.n_params(),
-        "n_train": splits.train.len(),
+        "n_train": fitting.splits.train.len(),
     });
     output.print(text, &object)
 }
@@ -118,35 +138,54 @@ pub(super) enum Validation {
     AtTheEnd,
 }
 
-/// Trains with the checkpoint and the metrics of the run, which go on where they are.
-pub(super) fn fit(
-    net: &mut Network,
-    splits: &Splits,
-    config: &Config,
-    dir: &RunDir,
-    validation: Validation,
-) -> anyhow::Result<Vec<EpochRecord>> {
-    let train = Frames::for_training(&splits.train, &config.data, config.seed)?;
-    let test = Frames::in_order(&splits.test, &config.data)?;
-    let checkpoint = dir.file(RunFile::Checkpoint);
-    let training = Training {
-        name: "train",
-        train: &train,
-        val: (validation == Validation::EachEpoch).then_some(&test),
-        loss: training::loss_of(net.float()),
-        config: &config.train,
-        seed: config.seed,
-        checkpoint: Some(&checkpoint),
-    };
-    // The checkpoint holds the records of the epochs done, which are told again.
-    dir.keep_metrics(0)?;
-    let mut written: Result<(), RunDirError> = Ok(());
-    let records = training::train(net, &training, &mut |record| {
-        let append = || dir.append_metrics(record);
-        written = std::mem::replace(&mut written, Ok(())).and_then(|()| append());
-    })?;
-    written?;
-    Ok(records)
+/// A training of a run.
+pub(super) struct Fitting<'a> {
+    pub(super) splits: &'a Splits,
+    pub(super) config: &'a Config,
+    /// The run directory.
+    pub(super) folder: &'a Path,
+    pub(super) validation: Validation,
+}
+
+impl Fitting<'_> {
+    /// Trains with the checkpoint of the run, which goes on where it is.
+    pub(super) fn learn(
+        &self,
+        net: &mut Network,
+        ranks: &dyn Ranks,
+        observe: &mut dyn FnMut(&EpochRecord),
+    ) -> anyhow::Result<Vec<EpochRecord>> {
+        let train = Frames::for_training(&self.splits.train, &self.config.data, self.config.seed)?;
+        let test = Frames::in_order(&self.splits.test, &self.config.data)?;
+        let training = Training {
+            name: "train",
+            train: &train,
+            val: (self.validation == Validation::EachEpoch).then_some(&test),
+            loss: training::loss_of(net.float()),
+            config: &self.config.train,
+            seed: self.config.seed,
+            checkpoint: Some(&self.folder.join(RunFile::Checkpoint.name())),
+        };
+        Ok(training::train_together(net, &training, ranks, observe)?)
+    }
+
+    /// The same, with the metrics of the run.
+    pub(super) fn record(
+        &self,
+        net: &mut Network,
+        ranks: &dyn Ranks,
+        dir: &RunDir,
+    ) -> anyhow::Result<Vec<EpochRecord>> {
+        // The checkpoint holds the records of the epochs done, which are told again.
+        dir.keep_metrics(0)?;
+        let mut written: Result<(), RunDirError> = Ok(());
+        let records = self.learn(net, ranks, &mut |record| {
+            let append = || dir.append_metrics(record);
+            written = std::mem::replace(&mut written, Ok(())).and_then(|()| append());
+        })?;
+        written?;
+        Ok(records)
+    }
 }
 
 /// A layer with the shape behind it.

@@ -31,7 +31,8 @@ use std::path::{Path, PathBuf};
 pub struct Grid {
     /// Seeds that every combination is run with.
     pub seeds: Vec<u64>,
-    /// Configuration that cells are changed from; relative to the grid file. By default that of an empty file.
+    /// Configuration that cells are changed from, but for its seed; relative to the grid file. By default that of an empty
+    /// file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<PathBuf>,
     /// Values for all cells, by dotted key.
@@ -41,6 +42,9 @@ pub struct Grid {
     #[serde(default)]
     pub grid: Vec<BTreeMap<String, Vec<toml::Value>>>,
 }
+
+/// Key of a configuration that `seeds` decides.
+const SEED: &str = "seed";
 
 /// The values of a cell by dotted key, without those that all cells have.
 pub type Values = BTreeMap<String, toml::Value>;
@@ -55,6 +59,7 @@ impl Grid {
         if let Some(base) = grid.config.take() {
             let base = path.parent().unwrap_or(Path::new("")).join(base);
             let mut set = flattened(parse::<toml::Table>(&base)?);
+            set.remove(SEED);
             set.append(&mut grid.set);
             grid.set = set;
         }
@@ -66,10 +71,13 @@ impl Grid {
     /// counts. Which data set lies in a folder is found out, as [`data::look`] does.
     ///
     /// # Errors
-    /// [`SweepError::Empty`], [`SweepError::Setting`], [`SweepError::Config`] and [`SweepError::Data`], naming the cell.
+    /// [`SweepError::Empty`], [`SweepError::Seed`], [`SweepError::Setting`], [`SweepError::Config`] and [`SweepError::Data`], naming the cell.
     pub fn cells(&self) -> Result<Vec<Config>, SweepError> {
         if self.seeds.is_empty() {
             return Err(SweepError::Empty { what: "seeds".to_owned() });
+        }
+        if self.set.contains_key(SEED) || self.grid.iter().any(|block| block.contains_key(SEED)) {
+            return Err(SweepError::Seed);
         }
         let (mut cells, mut looked) = (Vec::new(), Looked::default());
         for values in self.combinations()? {
@@ -207,6 +215,9 @@ mod tests {
         assert!(wrong.starts_with("data.n_steps = 0: data.n_steps is 0"), "{wrong}");
         let unknown = error("seeds = [1]\n[set]\n\"train.epoch\" = 4");
         assert!(unknown.contains("unknown field `epoch`"), "{unknown}");
+        let seed = "`seed` cannot be set for cells: `seeds` lists theirs";
+        assert_eq!(error("seeds = [1]\n[set]\nseed = 4"), seed);
+        assert_eq!(error("seeds = [1]\n[[grid]]\nseed = [4]"), seed);
         let section = error("seeds = [1]\n[[grid]]\n\"trian.epochs\" = [4]");
         assert!(section.contains("trian.epochs = 4: unknown field `trian`"), "{section}");
     }
@@ -214,7 +225,8 @@ mod tests {
     #[test]
     fn a_configuration_file_comes_before_the_grid() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("base.toml"), "[train]\nepochs = 3\nlearning_rate = 0.5").unwrap();
+        std::fs::write(folder.path().join("base.toml"), "seed = 9\n[train]\nepochs = 3\nlearning_rate = 0.5")
+            .unwrap();
         let path = folder.path().join("grid.toml");
         std::fs::write(&path, "seeds = [4]\nconfig = \"base.toml\"\n[set]\n\"train.epochs\" = 7").unwrap();
         let cells = Grid::read(&path).unwrap().cells().unwrap();

@@ -48,6 +48,12 @@ impl Shard {
         }
         Err(SweepError::Shard { text: format!("{}/{of}", number + 1) })
     }
+
+    /// Share number `number`, from 0, of `of` equal shares of this one.
+    #[must_use]
+    pub fn part(self, number: usize, of: usize) -> Self {
+        Self { number: self.number + self.of * number, of: self.of * of }
+    }
 }
 
 impl FromStr for Shard {
@@ -274,6 +280,8 @@ mod tests {
     fn shards_are_counted_from_one_and_checked() {
         assert_eq!("1/1".parse::<Shard>().unwrap(), Shard::WHOLE);
         assert_eq!("2/3".parse::<Shard>().unwrap(), Shard { number: 1, of: 3 });
+        // Processes of a shard skip from cell to cell as more shards would.
+        assert_eq!(Shard { number: 1, of: 3 }.part(1, 2), Shard { number: 4, of: 6 });
         for text in ["0/3", "4/3", "1", "1/0", "a/b", "1/3/2"] {
             assert!(text.parse::<Shard>().unwrap_err().to_string().contains(text), "{text}");
         }

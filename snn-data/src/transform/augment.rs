@@ -69,7 +69,14 @@ pub struct Augment {
 
 impl Default for Augment {
     fn default() -> Self {
-        Self { max_shift: 2, max_rotation_deg: 10.0, max_scaling: 0.0, max_shear: 0.0, max_warp: 0.0, max_drop: 0.1 }
+        Self {
+            max_shift: 2,
+            max_rotation_deg: 10.0,
+            max_scaling: 0.0,
+            max_shear: 0.0,
+            max_warp: 0.0,
+            max_drop: 0.1,
+        }
     }
 }
 
@@ -177,8 +184,14 @@ mod tests {
     use super::*;
 
     const SENSOR: SensorSize = SensorSize::new(34, 34);
-    const STILL: Augment =
-        Augment { max_shift: 0, max_rotation_deg: 0.0, max_scaling: 0.0, max_shear: 0.0, max_warp: 0.0, max_drop: 0.0 };
+    const STILL: Augment = Augment {
+        max_shift: 0,
+        max_rotation_deg: 0.0,
+        max_scaling: 0.0,
+        max_shear: 0.0,
+        max_warp: 0.0,
+        max_drop: 0.0,
+    };
 
     fn key(seed: u64) -> SampleKey {
         SampleKey { seed, epoch: 0, sample: 0 }

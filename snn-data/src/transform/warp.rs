@@ -19,7 +19,8 @@ impl Warp {
     pub(super) fn new(sensor: SensorSize, draw: impl FnMut() -> f32) -> Self {
         let mut nodes = [[[0.0; 2]; NODES]; NODES];
         nodes.as_flattened_mut().as_flattened_mut().fill_with(draw);
-        let density = [sensor.width, sensor.height].map(|n| (NODES - 1) as f32 / (f32::from(n) - 1.0).max(1.0));
+        let density =
+            [sensor.width, sensor.height].map(|n| (NODES - 1) as f32 / (f32::from(n) - 1.0).max(1.0));
         Self { nodes, density }
     }
 
