@@ -317,7 +317,12 @@ pub fn micro_batch(n_params: usize, bytes_per_sample: usize) -> usize {
     (CACHE_BYTES.max(amortized) / bytes_per_sample.max(1)).clamp(1, MAX_MICRO_BATCH)
 }
 
-fn fitting_micro_batch<M: Module>(net: &M, batch: &Batch) -> usize {
+/// What [`micro_batch`] finds good for a network, in parts of about equal size of a batch.
+///
+/// # Panics
+/// If the batch does not fit the network.
+#[must_use]
+pub fn fitting_micro_batch<M: Module>(net: &M, batch: &Batch) -> usize {
     let mut n_params = 0;
     net.visit_params(&mut |p| n_params += p.value.len());
     let size = micro_batch(n_params, activation_bytes(net, &batch.samples(0, 1).x));

@@ -7,6 +7,7 @@
 //! | [`mod@hvp`] | exact Hessian and Gauss-Newton products |
 //! | [`optim`] | SGD, Adam, AdamW, Adamax, schedules, clipping |
 //! | [`mod@fit`] | training, evaluation, checkpoints that resume to the same bytes |
+//! | [`mod@profile`] | time and products of each op in a training step |
 //! | [`ranks`] | training divided among processes, with the same bytes |
 //! | [`check`] | gradient, Hessian-product and symmetry checks for authors of ops and neurons |
 
@@ -17,6 +18,7 @@ pub mod fit;
 pub mod grads;
 pub mod hvp;
 pub mod optim;
+pub mod profile;
 pub mod ranks;
 pub mod tape;
 

@@ -33,6 +33,16 @@ pub struct Tape<'a, S: Scalar> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Var(usize);
 
+impl Var {
+    pub(crate) fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// Calls the backward of an op: given its value, its inputs, the op and its context, the gradients of the inputs.
+pub(crate) type StepBack<'f, S> =
+    dyn FnMut(Var, &[Var], &dyn Op<S>, &Backward<'_, S>) -> Vec<Option<Tensor<S>>> + 'f;
+
 struct Node<S: Scalar> {
     op: Option<Box<dyn Op<S>>>,
     inputs: Vec<Var>,
@@ -77,7 +87,13 @@ impl<'a, S: Scalar> Tape<'a, S> {
     /// Bytes of all values and of what ops saved for their backward.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.nodes.iter().map(|n| n.value.len() * size_of::<S>() + n.saved.bytes()).sum()
+        (0..self.nodes.len()).map(|i| self.bytes_of(Var(i))).sum()
+    }
+
+    /// Bytes of a value and of what its op saved.
+    pub(crate) fn bytes_of(&self, var: Var) -> usize {
+        let node = &self.nodes[var.0];
+        node.value.len() * size_of::<S>() + node.saved.bytes()
     }
 
     /// What [`Exec::record`] was told, in order.
@@ -101,6 +117,11 @@ impl<'a, S: Scalar> Tape<'a, S> {
     /// If `seed` does not have the shape of `y`.
     #[must_use]
     pub fn backward_from(&self, y: Var, seed: Tensor<S>) -> Grads<S> {
+        self.walk_back(y, seed, &mut |_, _, op, ctx| op.backward(ctx))
+    }
+
+    /// [`Tape::backward_from`] with the backward of each op called by `step(value, inputs, op, context)`.
+    pub(crate) fn walk_back(&self, y: Var, seed: Tensor<S>, step: &mut StepBack<'_, S>) -> Grads<S> {
         assert_eq!(self.value(y).shape(), seed.shape(), "backward_from: shape of the seed");
         let mut slots: Vec<Option<Tensor<S>>> = self.nodes.iter().map(|_| None).collect();
         slots[y.0] = Some(seed);
@@ -109,7 +130,11 @@ impl<'a, S: Scalar> Tape<'a, S> {
             let node = &self.nodes[i];
             let Some(op) = &node.op else { continue };
             if let Some(gy) = slots[i].take() {
-                self.push_back(node, op.as_ref(), &gy, &mut slots);
+                let x: Vec<&Tensor<S>> = node.inputs.iter().map(|v| self.value(*v)).collect();
+                let need: Vec<bool> = node.inputs.iter().map(|v| self.nodes[v.0].needs_grad).collect();
+                let ctx = Backward { x: &x, y: &node.value, saved: &node.saved, gy: &gy, need: &need };
+                let found = step(Var(i), &node.inputs, op.as_ref(), &ctx);
+                self.add_into(&mut slots, &node.inputs, found);
             }
         }
         for (name, var) in &self.leaves {
@@ -119,12 +144,9 @@ impl<'a, S: Scalar> Tape<'a, S> {
         grads
     }
 
-    /// Adds what `gy` gives the inputs of a node into their slots.
-    fn push_back(&self, node: &Node<S>, op: &dyn Op<S>, gy: &Tensor<S>, slots: &mut [Option<Tensor<S>>]) {
-        let x: Vec<&Tensor<S>> = node.inputs.iter().map(|v| self.value(*v)).collect();
-        let need: Vec<bool> = node.inputs.iter().map(|v| self.nodes[v.0].needs_grad).collect();
-        let ctx = Backward { x: &x, y: &node.value, saved: &node.saved, gy, need: &need };
-        for (input, grad) in node.inputs.iter().zip(op.backward(&ctx)) {
+    /// Adds gradients of the inputs of a node into their slots.
+    fn add_into(&self, slots: &mut [Option<Tensor<S>>], inputs: &[Var], grads: Vec<Option<Tensor<S>>>) {
+        for (input, grad) in inputs.iter().zip(grads) {
             if let (Some(grad), true) = (grad, self.nodes[input.0].needs_grad) {
                 match &mut slots[input.0] {
                     Some(sum) => sum.add_assign(&grad),

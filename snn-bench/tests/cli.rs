@@ -151,6 +151,27 @@ fn the_same_training_ends_in_the_same_bytes_for_any_number_of_threads() {
 }
 
 #[test]
+fn a_profile_tells_time_and_products_of_each_op() {
+    let sets = NET.iter().flat_map(|set| ["--set", set]);
+    let args: Vec<&str> = ["train", "--profile"].into_iter().chain(sets).collect();
+    let profile = json(&args);
+    let ops = profile["ops"].as_array().unwrap();
+    let names: Vec<&str> = ops.iter().map(|op| op["op"].as_str().unwrap()).collect();
+    assert_eq!(names, ["conv2d_max_pool", "lif", "reshape", "linear", "loss"]);
+    assert_eq!((&profile["samples"], &profile["steps"]), (&10.into(), &4.into()));
+    let conv = &ops[0];
+    assert_eq!(conv["layer"], "conv1");
+    assert!(
+        conv["forward"]["ms"].as_f64().unwrap() > 0.0 && conv["param_grad"]["ms"].as_f64().unwrap() > 0.0
+    );
+    let products = |phase: &str, of: &str| conv[phase][of].as_u64().unwrap();
+    assert!((1..products("forward", "dense_products")).contains(&products("forward", "products")));
+    // Nobody asks for the gradient of the recordings.
+    assert_eq!((products("input_grad", "products"), conv["input_grad"]["ms"].as_f64()), (0, Some(0.0)));
+    assert!(!Path::new("runs/default").exists(), "a profile writes nothing");
+}
+
+#[test]
 fn people_read_tables() {
     let folder = temporary();
     let run = copy_of_run(folder.path());

@@ -14,6 +14,7 @@ mod loaded;
 mod network;
 mod output;
 mod plans;
+mod profile;
 mod quantize;
 mod report;
 mod repro;

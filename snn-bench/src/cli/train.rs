@@ -3,6 +3,7 @@
 use super::loaded::untrained;
 use super::network::Network;
 use super::output::Output;
+use super::profile;
 use super::settings;
 use super::team::TeamArgs;
 use anyhow::{Context, ensure};
@@ -44,6 +45,9 @@ pub(super) struct Args {
     /// Only print the network, its parameters and the memory that training takes.
     #[arg(long)]
     dry_run: bool,
+    /// Only print what each op costs in forward and backward of the first batch: time, products, memory.
+    #[arg(long, conflicts_with = "dry_run")]
+    profile: bool,
 }
 
 /// Checked arguments.
@@ -80,6 +84,9 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     let net = untrained(&job.config)?;
     if args.dry_run {
         return describe(&net, &job.config, output);
+    }
+    if args.profile {
+        return profile::run(&net, &job.config, output);
     }
     interrupt::listen()?;
     let splits = data::open(&job.config.data, job.config.seed)?;
