@@ -101,7 +101,7 @@ impl Settings {
             qat: epochs(6, 4e-4),
             layer_qat: epochs(1, 4e-4),
             four_state: epochs(20, 1.5e-3),
-            local: epochs(12, 1.5e-3),
+            local: epochs(40, 2e-4),
             layer_widths: vec![8, 4, 3, 2],
             widths: vec![1, 2, 3, 4, 5, 6, 8, 10, 12, 16],
             mean_bits: vec![8, 4, 3, 2],
@@ -122,15 +122,15 @@ impl Settings {
             qat: epochs(3, 1e-3),
             layer_qat: epochs(1, 1e-3),
             four_state: epochs(12, 3e-3),
-            local: epochs(6, 3e-3),
+            local: epochs(6, 4e-4),
             max_probes: 32,
             trace_batches: 4,
             ..Self::full()
         }
     }
 
-    /// The settings that results of one seed depend on: neither the other seeds, the folds, nor how other networks
-    /// ([`for_network`](Self::for_network)) are trained.
+    /// The settings that results of one seed depend on: neither the other seeds, the folds, nor how the networks are
+    /// trained that it is compared with.
     #[must_use]
     pub fn for_one_seed(&self) -> Self {
         Self { folds: 0, ..self.for_one_fold() }
@@ -143,16 +143,28 @@ impl Settings {
         Self { seeds: Vec::new(), four_state, local, ..self.clone() }
     }
 
-    /// All that the result of a network depends on that is trained beside the main one.
-    #[must_use]
-    pub fn for_network<'a>(&'a self, net: &'a NetConfig, train: &'a TrainConfig) -> impl Serialize + 'a {
-        (&self.data, net, train)
-    }
-
     /// The same network with the four-state neuron, whose two filters in a row need shorter memories.
     #[must_use]
     pub fn four_state_net(&self) -> NetConfig {
         NetConfig { neuron: NeuronPreset::Decolle, beta: 0.6, weight_gain: 4.0, ..self.net.clone() }
+    }
+
+    /// The convolutions with weights so small that all membranes stay where the boxcar lets gradients through, as in the
+    /// authors' code: with threshold 0 and reset to 0 spikes do not depend on the scale of the membrane, so the scale only
+    /// decides which neurons learn. A local loss has no other way around a neuron that does not.
+    #[must_use]
+    pub fn local_net(&self) -> NetConfig {
+        const SCALE: f32 = 1.0 / 30.0;
+        let (weight_gain, initial_bias) = (self.net.weight_gain * SCALE, self.net.initial_bias * SCALE);
+        let layers = up_to_last_neuron(&self.net.layers).to_owned();
+        NetConfig { layers, weight_gain, initial_bias, ..self.net.clone() }
+    }
+
+    /// Recordings as they are, for local losses: a fixed random readout has weights of its own for each pixel, and what
+    /// they learn of one position says nothing about the next.
+    #[must_use]
+    pub fn local_data(&self) -> DataConfig {
+        DataConfig { augment: false, ..self.data.clone() }
     }
 
     /// True if the recordings are simulated.
@@ -160,6 +172,12 @@ impl Settings {
     pub fn is_simulated(&self) -> bool {
         self.data.path.is_none()
     }
+}
+
+/// A network in short notation without what follows its last neuron layer.
+fn up_to_last_neuron(layers: &str) -> &str {
+    const NEURON: &str = "LIF";
+    layers.rfind(NEURON).map_or(layers, |at| &layers[..at + NEURON.len()])
 }
 
 /// Decay and bias belong together: without input a membrane rests at `bias / (1 - beta)`, here about 1 below threshold.

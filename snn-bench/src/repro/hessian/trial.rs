@@ -176,7 +176,8 @@ pub(super) struct Trial<'a> {
     dir: &'a RunDir,
     cells: &'a Cells,
     train: Frames<'a>,
-    calibration: Frames<'a>,
+    /// The same without augmentation.
+    unvaried: Frames<'a>,
     test: Frames<'a>,
 }
 
@@ -196,7 +197,7 @@ impl<'a> Trial<'a> {
             dir,
             cells,
             train: Frames::for_training(&splits.train, &settings.data, seed)?,
-            calibration: Frames::mixed(&splits.train, &settings.data, seed)?,
+            unvaried: Frames::mixed(&splits.train, &settings.data, seed)?,
             test: Frames::in_order(&splits.test, &settings.data)?,
         })
     }
@@ -278,12 +279,13 @@ impl<'a> Trial<'a> {
         net: &mut M,
         loss: &Loss,
         config: &TrainConfig,
+        data: &Frames<'_>,
     ) -> anyhow::Result<Vec<EpochPoint>> {
         let label = format!("{} {name}", self.name);
         let checkpoint = self.file(name, "checkpoint.npz");
         let training = Training {
             name: &label,
-            train: &self.train,
+            train: data,
             val: None,
             loss: *loss,
             config,
@@ -301,7 +303,7 @@ impl<'a> Trial<'a> {
     fn float(&self) -> anyhow::Result<Trained> {
         self.cell("float", || {
             let mut net = self.blank_net()?;
-            let epochs = self.learn("float", &mut net, &LOSS, &self.settings.train)?;
+            let epochs = self.learn("float", &mut net, &LOSS, &self.settings.train, &self.train)?;
             io::save_params(&net, &self.file("float", "npz"))?;
             Ok(Trained { score: self.score(&net)?, epochs })
         })
@@ -316,33 +318,32 @@ impl<'a> Trial<'a> {
     fn twin(&self, net: &Sequential) -> anyhow::Result<Trained> {
         self.cell("twin", || {
             let mut net = net.clone();
-            let epochs = self.learn("twin", &mut net, &LOSS, &self.settings.qat)?;
+            let epochs = self.learn("twin", &mut net, &LOSS, &self.settings.qat, &self.train)?;
             Ok(Trained { score: self.score(&net)?, epochs })
         })
     }
 
     fn four_state(&self) -> anyhow::Result<Trained> {
         let (config, train) = (self.settings.four_state_net(), &self.settings.four_state);
-        let cells = self.dir.cells(&self.settings.for_network(&config, train))?;
+        let cells = self.dir.cells(&(&self.settings.data, &config, train))?;
         cells.cell(&self.key("four-state"), || {
             let mut net = model::build(&config, self.frame(), self.seed)?;
-            let epochs = self.learn("four-state", &mut net, &LOSS, train)?;
+            let epochs = self.learn("four-state", &mut net, &LOSS, train, &self.train)?;
             Ok(Trained { score: self.score(&net)?, epochs })
         })
     }
 
     /// The convolutions with local readouts instead of the trained one.
     fn local(&self) -> anyhow::Result<LocalResult> {
-        let train = &self.settings.local;
-        let config = &self.settings.net;
-        let config = NetConfig { layers: up_to_last_neuron(&config.layers).to_owned(), ..config.clone() };
-        let cells = self.dir.cells(&self.settings.for_network(&config, train))?;
+        let (data, config, train) =
+            (self.settings.local_data(), self.settings.local_net(), &self.settings.local);
+        let cells = self.dir.cells(&(&data, &config, train))?;
         cells.cell(&self.key("local"), || {
             let net = model::build_with(&config, frozen_reset(&config), self.frame(), self.seed)?;
             let mut net = LocalReadouts::new(net, N_CLASSES, self.seed);
             let burn_in = self.settings.data.n_steps / 5;
             let loss = Loss::SmoothL1 { burn_in, n_classes: N_CLASSES };
-            self.learn("local", &mut net, &loss, train)?;
+            self.learn("local", &mut net, &loss, train, &self.unvaried)?;
             Ok(LocalResult { accuracies: self.readout_accuracies(&net)? })
         })
     }
@@ -376,7 +377,7 @@ impl<'a> Trial<'a> {
                 seed: self.seed,
                 ..TraceConfig::default()
             };
-            let data = Take::new(&self.calibration, self.settings.trace_batches);
+            let data = Take::new(&self.unvaried, self.settings.trace_batches);
             let bar = progress::bar(&format!("{} {name}", self.name), config.max_probes);
             let report = hutchinson(net, &LOSS, &data, &config, &mut |_| {
                 bar.inc(1);
@@ -482,7 +483,7 @@ impl<'a> Trial<'a> {
             let learned = with_scale(plan, ScaleRule::Learned);
             let plan = self.calibrated(net, &neurons, &learned)?;
             let mut quantized = Quantized::new(net.clone(), &neurons, plan)?;
-            self.learn(name, &mut quantized, &LOSS, config)?;
+            self.learn(name, &mut quantized, &LOSS, config, &self.train)?;
             io::save_params(&quantized, &self.file(name, "npz"))?;
             quantized.plan().write(&self.file(name, "plan.toml"))?;
             self.score(&quantized.baked())
@@ -496,16 +497,10 @@ impl<'a> Trial<'a> {
         neurons: &BTreeSet<String>,
         plan: &QuantPlan,
     ) -> anyhow::Result<QuantPlan> {
-        let batches: Result<Vec<_>, _> = self.calibration.batches(0).take(CALIBRATION_BATCHES).collect();
+        let batches: Result<Vec<_>, _> = self.unvaried.batches(0).take(CALIBRATION_BATCHES).collect();
         let inputs = batches.map_err(|error| anyhow!(error))?.into_iter().map(|batch| batch.x);
         Ok(calibrate(net, neurons, plan, inputs)?)
     }
-}
-
-/// A network in short notation without what follows its last neuron layer.
-fn up_to_last_neuron(layers: &str) -> &str {
-    const NEURON: &str = "LIF";
-    layers.rfind(NEURON).map_or(layers, |at| &layers[..at + NEURON.len()])
 }
 
 /// The neuron of a configuration, with the gradient rule of local learning.
