@@ -6,6 +6,7 @@
 
 mod augment;
 mod chain;
+mod framer;
 mod mixup;
 mod noise;
 mod spatial;
@@ -14,11 +15,11 @@ mod to_frames;
 
 pub use augment::{Augment, SampleKey};
 pub use chain::{Chain, Transform};
+pub use framer::Framer;
 pub use mixup::{Mixed, Mixup};
 pub use noise::{Denoise, Drop, Jitter, MergePolarity, Refractory};
 pub use spatial::{Axis, Flip, RandomFlip, Resize, Roll};
 pub use surfaces::{TimeSurfaces, VoxelGrid};
 pub use to_frames::{
-    Binning, Centering, Crop, CropAnchor, FrameValue, Framer, LateEvents, Saccades, TimeOrigin, TimeWindow,
-    ToFrames,
+    Binning, Centering, Crop, CropAnchor, FrameValue, LateEvents, Saccades, TimeOrigin, TimeWindow, ToFrames,
 };

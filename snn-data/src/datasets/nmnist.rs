@@ -17,6 +17,7 @@ use crate::error::{DataError, EntryProblem};
 use crate::event::{EventStream, SensorSize};
 use crate::format::nmnist_bin::{self, NMNIST_SENSOR};
 use crate::split::{SplitEntry, read_split_file};
+use crate::transform::Framer;
 
 const N_CLASSES: usize = 10;
 
@@ -116,6 +117,11 @@ impl Dataset for NMnist {
     fn events(&self, i: usize) -> Result<EventStream, DataError> {
         check_index(i, self.len())?;
         nmnist_bin::read(&self.path(i), NMNIST_SENSOR)
+    }
+
+    fn fill_frames(&self, i: usize, framer: &Framer, frames: &mut [u8]) -> Result<(), DataError> {
+        check_index(i, self.len())?;
+        nmnist_bin::read_frames(&self.path(i), NMNIST_SENSOR, framer, frames)
     }
 }
 

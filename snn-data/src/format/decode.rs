@@ -147,8 +147,10 @@ pub fn decode(mut decoder: impl Decode, bytes: &[u8], damage: Damage) -> Result<
 pub struct EventReader<R, D> {
     source: R,
     decoder: D,
-    /// Bytes that were read but not taken yet, and how many before them were.
-    held: Vec<u8>,
+    /// Begins with the bytes that were read but not taken yet.
+    buffer: Vec<u8>,
+    n_held: usize,
+    /// How many bytes were taken.
     offset: usize,
     is_over: bool,
 }
@@ -156,7 +158,7 @@ pub struct EventReader<R, D> {
 impl<R: Read, D: Decode> EventReader<R, D> {
     /// Reads `source` by the rules of `decoder`.
     pub fn new(source: R, decoder: D) -> Self {
-        Self { source, decoder, held: Vec::new(), offset: 0, is_over: false }
+        Self { source, decoder, buffer: Vec::new(), n_held: 0, offset: 0, is_over: false }
     }
 
     /// Appends some of the next events; `false` when the stream is over.
@@ -170,12 +172,15 @@ impl<R: Read, D: Decode> EventReader<R, D> {
             return Ok(false);
         }
         self.is_over = self.fill()? == 0;
-        let taken = self.decoder.feed(&self.held, self.offset, events).map_err(DataError::Stream)?;
-        self.held.drain(..taken);
+        let held = self.buffer.get(..self.n_held).unwrap_or_default();
+        let taken = self.decoder.feed(held, self.offset, events).map_err(DataError::Stream)?;
+        self.buffer.copy_within(taken..self.n_held, 0);
+        self.n_held -= taken;
         self.offset += taken;
         if self.is_over {
-            self.decoder.finish(&self.held, self.offset).map_err(DataError::Stream)?;
-        } else if self.held.len() > MAX_HELD {
+            let rest = self.buffer.get(..self.n_held).unwrap_or_default();
+            self.decoder.finish(rest, self.offset).map_err(DataError::Stream)?;
+        } else if self.n_held > MAX_HELD {
             let problem = FormatError::TooLong { offset: self.offset, limit: MAX_HELD };
             return Err(DataError::Stream(problem));
         }
@@ -187,14 +192,17 @@ impl<R: Read, D: Decode> EventReader<R, D> {
         &self.decoder
     }
 
+    /// Reads once, behind what is held; the number of bytes.
     fn fill(&mut self) -> Result<usize, DataError> {
-        let held = self.held.len();
-        self.held.resize(held + CHUNK, 0);
+        let room = self.n_held + CHUNK;
+        if self.buffer.len() < room {
+            self.buffer.resize(room, 0);
+        }
         loop {
-            match self.source.read(&mut self.held[held..]) {
+            match self.source.read(&mut self.buffer[self.n_held..room]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => {
-                    self.held.truncate(held + result.as_ref().map_or(0, |&n| n));
+                    self.n_held = room.min(self.n_held + result.as_ref().map_or(0, |&n| n));
                     return result.map_err(DataError::Read);
                 }
             }
