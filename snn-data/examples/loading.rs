@@ -1,4 +1,5 @@
-//! What `tools/peers/loading/run.py` times: N-MNIST files to frames, an AEDAT 3.1 file to events, and the floor below the first.
+//! What `tools/peers/loading/run.py` times: N-MNIST files to frames, an AEDAT 3.1 file to events, and the floor
+//! below the first.
 //!
 //! | arguments | work |
 //! |---|---|

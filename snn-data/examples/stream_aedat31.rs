@@ -1,6 +1,7 @@
 //! AEDAT 3.1 (DVS128 Gesture) as a stream in bounded memory: events are counted by second, and never all held.
 //!
-//! `cargo run -p snn-data --example stream_aedat31 -- DvsGesture/user01_led.aedat`; without a file, one is made up.
+//! `cargo run -p snn-data --example stream_aedat31 -- DvsGesture/user01_led.aedat`; without a file, one is made
+//! up.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it found")]
 

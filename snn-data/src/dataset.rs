@@ -42,8 +42,8 @@ pub trait Dataset: Send + Sync {
     /// What reading the sample's file reports, or [`DataError::BadIndex`].
     fn events(&self, i: usize) -> Result<EventStream, DataError>;
 
-    /// Writes the frames of sample `i` into `frames`, row-major in the order of [`Framer::shape`]: what [`Framer::fill`] makes of
-    /// its events, by a shorter way where there is one.
+    /// Writes the frames of sample `i` into `frames`, row-major in the order of [`Framer::shape`]: what
+    /// [`Framer::fill`] makes of its events, by a shorter way where there is one.
     ///
     /// # Errors
     ///

@@ -113,8 +113,8 @@ impl EventStream {
         self.t.reserve(n_events);
     }
 
-    /// Takes all events away, and keeps the room that they had: reading many files or chunks into one stream needs memory
-    /// only for the largest.
+    /// Takes all events away, and keeps the room that they had: reading many files or chunks into one stream needs
+    /// memory only for the largest.
     pub fn clear(&mut self) {
         self.x.clear();
         self.y.clear();
@@ -130,7 +130,8 @@ impl EventStream {
         self.t.push(event.t);
     }
 
-    /// Appends events column by column, several times faster than one by one. All columns have to be of one length.
+    /// Appends events column by column, several times faster than one by one. All columns have to be of one
+    /// length.
     pub(crate) fn extend_columns(
         &mut self,
         x: impl Iterator<Item = u16>,

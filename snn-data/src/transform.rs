@@ -1,8 +1,8 @@
 //! Pure functions of events: frames, augmentation, filters.
 //!
-//! From events to events ([`Transform`]): [`Augment`], [`Crop`], [`Resize`], [`Flip`], [`RandomFlip`], [`Roll`], [`Jitter`], [`Drop`],
-//! [`Denoise`], [`Refractory`], [`MergePolarity`], and several of them in a [`Chain`]. From events to frames: [`ToFrames`],
-//! [`TimeSurfaces`], [`VoxelGrid`]. From frames to frames: [`Mixup`].
+//! From events to events ([`Transform`]): [`Augment`], [`Crop`], [`Resize`], [`Flip`], [`RandomFlip`], [`Roll`],
+//! [`Jitter`], [`Drop`], [`Denoise`], [`Refractory`], [`MergePolarity`], and several of them in a [`Chain`]. From
+//! events to frames: [`ToFrames`], [`TimeSurfaces`], [`VoxelGrid`]. From frames to frames: [`Mixup`].
 
 mod augment;
 mod chain;

@@ -1,4 +1,5 @@
-//! What must hold for any bytes. Fuzz targets and the ordinary test `tests/fuzz_corpus.rs` call the same functions.
+//! What must hold for any bytes. Fuzz targets and the ordinary test `tests/fuzz_corpus.rs` call the same
+//! functions.
 
 use snn_data::datasets::shd::{Shd, ShdFile};
 use snn_data::format::any::EventFormat;
@@ -10,8 +11,8 @@ use snn_data::transform::{TimeOrigin, TimeWindow};
 use snn_data::{Dataset, EventStream, ToFrames};
 use std::io::Read;
 
-/// Most events that a byte may become: of AEDAT 4 a packet of 20 bytes may expand to 10 KiB, with events of 16 bytes; a vector
-/// word of EVT 3.0 has 2 bytes and 12 pixels, and one of EVT 2.1 8 bytes and 32.
+/// Most events that a byte may become: of AEDAT 4 a packet of 20 bytes may expand to 10 KiB, with events of 16
+/// bytes; a vector word of EVT 3.0 has 2 bytes and 12 pixels, and one of EVT 2.1 8 bytes and 32.
 fn max_events_per_byte(format: EventFormat) -> usize {
     if format == EventFormat::Aedat4 { 40 } else { 6 }
 }
@@ -71,7 +72,8 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// Panics unless the bytes of a recording give the same frames, or the same error, straight and through its events.
+/// Panics unless the bytes of a recording give the same frames, or the same error, straight and through its
+/// events.
 fn check_frames(bytes: &[u8]) {
     let (origin, window) = (TimeOrigin::FirstEvent, TimeWindow::Recording);
     let settings = ToFrames { origin, window, ..ToFrames::time_bins(3) };

@@ -1,8 +1,8 @@
 //! The 40-bit event layout of N-MNIST and N-Caltech101 (`.bin`, SLAYER's `.bs2`).
 //!
 //! Five bytes an event, no header: x, y, then one bit of polarity (1 is ON) and 23 bits of time in us, big-endian.
-//! A row of 240 marks an overflow of the camera's 13-bit clock: it is no event, and 2^13 us are added to the time of
-//! it and of all events that follow.
+//! A row of 240 marks an overflow of the camera's 13-bit clock: it is no event, and 2^13 us are added to the time
+//! of it and of all events that follow.
 //!
 //! # References
 //!
@@ -61,9 +61,6 @@ pub(super) const SPEC: Spec = Spec {
 /// # Ok::<(), snn_data::error::FormatError>(())
 /// ```
 pub fn decode(bytes: &[u8], sensor: SensorSize) -> Result<EventStream, FormatError> {
-    if bytes.is_empty() {
-        return Err(FormatError::Empty { expected: EVENT_BYTES });
-    }
     Ok(decode::decode(Bin40::new(sensor), bytes, Damage::Refuse)?.events)
 }
 
@@ -99,6 +96,9 @@ impl Decode for Bin40 {
     }
 
     fn finish(&self, rest: &[u8], offset: usize) -> Result<(), FormatError> {
+        if offset == 0 && rest.is_empty() {
+            return Err(FormatError::Empty { expected: EVENT_BYTES });
+        }
         nothing_left(rest, offset, "event", EVENT_BYTES as u64)
     }
 }
@@ -137,8 +137,8 @@ fn decode_word([x, row, high, mid, low]: [u8; EVENT_BYTES]) -> Event {
 ///
 /// # Errors
 ///
-/// [`FormatError::Unwritable`] for a column above 255, a row above 239, and a time below that of an event before it
-/// which needed overflow markers.
+/// [`FormatError::Unwritable`] for a column above 255, a row above 239, and a time below that of an event before
+/// it which needed overflow markers.
 pub fn encode(events: &EventStream) -> Result<Vec<u8>, FormatError> {
     let mut bytes = Vec::with_capacity(events.len() * EVENT_BYTES);
     let mut overflow_us = 0u32;
@@ -168,8 +168,8 @@ pub fn read(path: &Path, sensor: SensorSize) -> Result<EventStream, DataError> {
     decode(&read_file(path)?, sensor).map_err(DataError::malformed(path))
 }
 
-/// Decodes the bytes of a recording straight into frames, without an event stream in between: what [`decode()`] and
-/// [`Framer::fill`] give, several times faster.
+/// Decodes the bytes of a recording straight into frames, without an event stream in between: what [`decode()`]
+/// and [`Framer::fill`] give, several times faster.
 ///
 /// # Shapes
 ///

@@ -30,8 +30,9 @@ impl SampleKey {
 
 /// Random movements and losses of events, drawn anew for each sample and epoch.
 ///
-/// Each recording is scaled, slanted and turned about the sensor's center, then shifted by whole pixels, then loses events;
-/// positions are rounded half to even, and events that leave the sensor are left out. Times do not change.
+/// Each recording is scaled, slanted and turned about the sensor's center, then shifted by whole pixels, then
+/// loses events; positions are rounded half to even, and events that leave the sensor are left out. Times do not
+/// change.
 ///
 /// # Examples
 ///
@@ -71,7 +72,8 @@ impl Augment {
     ///
     /// # Errors
     ///
-    /// [`DataError::BadSetting`] unless rotation is in 0..180, scaling, shear and drop in 0..1, and the shift below 2^15.
+    /// [`DataError::BadSetting`] unless rotation is in 0..180, scaling, shear and drop in 0..1, and the shift
+    /// below 2^15.
     pub fn check(self) -> Result<Self, DataError> {
         DataError::require(
             "largest rotation in degrees",

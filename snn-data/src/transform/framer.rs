@@ -81,8 +81,8 @@ impl Framer {
 
     /// Adds events to frames of zeros.
     ///
-    /// Where bins depend on the earliest or latest event, times are taken to be in order; an event that shows that they
-    /// are not makes it begin again with a look at all times.
+    /// Where bins depend on the earliest or latest event, times are taken to be in order; an event that shows that
+    /// they are not makes it begin again with a look at all times.
     fn add<I>(&self, events: I, frames: &mut [u8]) -> usize
     where
         I: DoubleEndedIterator<Item = Event> + Clone,

@@ -11,9 +11,9 @@ use crate::event::{EventStream, SensorSize};
 pub enum Binning {
     /// `n` equal bins of the time window: event at `t` goes to frame `floor((t - origin) * n / window)`.
     ///
-    /// With a fixed window of whole milliseconds this is what tonic and SpikingJelly do. Where the recording is the
-    /// window, both round the width of a bin down to whole us, so that an event at the edge of a bin may lie in the
-    /// next frame (one of 3,177 events in the recording compared); tonic also drops the last event.
+    /// With a fixed window of whole milliseconds this is what tonic and SpikingJelly do. Where the recording is
+    /// the window, both round the width of a bin down to whole us, so that an event at the edge of a bin may lie
+    /// in the next frame (one of 3,177 events in the recording compared); tonic also drops the last event.
     TimeBins {
         /// Number of frames T.
         n: usize,
@@ -21,8 +21,8 @@ pub enum Binning {
     /// `n` frames with equally many events: event `k` of `N` goes to frame `floor(k * n / N)`, so that two frames
     /// differ by at most one event.
     ///
-    /// Deviation: SpikingJelly's `split_by="number"` gives `floor(N / n)` events to each frame and the whole remainder
-    /// to the last one, which then holds up to `n - 1` events more, or all of them for `N < n`.
+    /// Deviation: SpikingJelly's `split_by="number"` gives `floor(N / n)` events to each frame and the whole
+    /// remainder to the last one, which then holds up to `n - 1` events more, or all of them for `N < n`.
     EqualCounts {
         /// Number of frames T.
         n: usize,
@@ -125,8 +125,8 @@ impl Crop {
 
 /// Settings of the conversion from events to frames.
 ///
-/// The order is: time window and saccade, centering, crop, binning. Channel 0 is OFF, channel 1 is ON (the order of
-/// tonic and SpikingJelly). Events outside the sensor are left out.
+/// The order is: time window and saccade, centering, crop, binning. Channel 0 is OFF, channel 1 is ON (the order
+/// of tonic and SpikingJelly). Events outside the sensor are left out.
 ///
 /// The defaults are those of `ToFrames::default()`, stated at each field. With them 0.22 % of N-MNIST's training
 /// events are late.
@@ -171,8 +171,8 @@ impl ToFrames {
         Self { binning: Binning::TimeBins { n }, ..Self::default() }
     }
 
-    /// The input of Lui & Neftci, "Hessian aware quantization of spiking neural networks", 2021, with `n` time bins
-    /// (the paper: 300 of 1 ms): counts, time from the first event, 300 ms, the top left 32x32 pixels.
+    /// The input of Lui & Neftci, "Hessian aware quantization of spiking neural networks", 2021, with `n` time
+    /// bins (the paper: 300 of 1 ms): counts, time from the first event, 300 ms, the top left 32x32 pixels.
     ///
     /// Deviation: DECOLLE's loader puts the events of step t into frame t + 1 and so leaves frame 0 empty; here
     /// they are in frame t.
