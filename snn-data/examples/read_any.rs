@@ -1,5 +1,5 @@
-//! A file of events in any format, found by its first bytes or its name: DAT, EVT 2.0, 2.1 and 3.0, Event Stream, AEDAT 2.0 and
-//! 3.1; with features also AEDAT 4 and NumPy's.
+//! A file of events in any format, found by its first bytes or its name: DAT, EVT 2.0, 2.1 and 3.0, Event Stream,
+//! AEDAT 2.0 and 3.1; with features also AEDAT 4 and NumPy's.
 //!
 //! `cargo run -p snn-data --all-features --example read_any -- recording.raw`
 

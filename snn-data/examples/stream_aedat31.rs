@@ -1,6 +1,7 @@
 //! AEDAT 3.1 (DVS128 Gesture) as a stream in bounded memory: events are counted by second, and never all held.
 //!
-//! `cargo run -p snn-data --example stream_aedat31 -- DvsGesture/user01_led.aedat`; without a file, one is made up.
+//! `cargo run -p snn-data --example stream_aedat31 -- DvsGesture/user01_led.aedat`; without a file, one is made
+//! up.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it found")]
 
@@ -22,13 +23,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let mut reader = EventReader::new(source, Aedat31::new());
     let (mut events, mut per_second) = (EventStream::default(), BTreeMap::new());
-    loop {
-        let goes_on = reader.read_into(&mut events)?;
+    let mut goes_on = true;
+    while goes_on {
+        events.clear();
+        goes_on = reader.read_into(&mut events)?;
         events.t().iter().for_each(|t| *per_second.entry(t / 1_000_000).or_insert(0) += 1);
-        events = EventStream::default();
-        if !goes_on {
-            break;
-        }
     }
     per_second.iter().for_each(|(second, n)| println!("second {second}: {n} events"));
     Ok(())

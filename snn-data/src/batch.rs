@@ -30,8 +30,8 @@ pub use images::{Coding, ImageFrames};
 
 /// Something that has labeled frames, all of one shape.
 ///
-/// Frames are bytes with a common [`FrameSource::scale`]. What is random is drawn from the key: the same key gives the
-/// same frames, on any thread.
+/// Frames are bytes with a common [`FrameSource::scale`]. What is random is drawn from the key: the same key gives
+/// the same frames, on any thread.
 pub trait FrameSource: Send + Sync {
     /// Number of samples.
     fn len(&self) -> usize;

@@ -1,11 +1,13 @@
 //! Frames on disk, made once: for data sets whose decoding costs more than reading them back.
 //!
-//! A cache is one file, `<name>-<settings>.frames`, named by a hash of the [`ToFrames`] settings and the version of this crate.
-//! It begins with a hash of all recordings, so that one made from other recordings is noticed ([`DataError::StaleCache`]) and
-//! never read. Frames of [`FrameValue::Binary`] take a bit a value, others a byte. The file is mapped into memory.
+//! A cache is one file, `<name>-<settings>.frames`, named by a hash of the [`ToFrames`] settings and the version
+//! of this crate. It begins with a hash of all recordings, so that one made from other recordings is noticed
+//! ([`DataError::StaleCache`]) and never read. Frames of [`FrameValue::Binary`] take a bit a value, others a byte.
+//! The file is mapped into memory.
 //!
-//! While it is made, it is called `.frames.part`, and a `.frames.lock` beside it is locked: a second process waits and then
-//! finds it done; after a crash the samples that were finished are not made again. Cache files are not to be edited.
+//! While it is made, it is called `.frames.part`, and a `.frames.lock` beside it is locked: a second process waits
+//! and then finds it done; after a crash the samples that were finished are not made again. Cache files are not to
+//! be edited.
 
 mod file;
 mod map;
@@ -77,7 +79,8 @@ pub fn list(folder: &Path) -> Result<Vec<CacheFile>, DataError> {
     Ok(found)
 }
 
-/// Shape `[T, 2, H, W]` and number of samples that the beginning of a cache file names; none if it is no such file.
+/// Shape `[T, 2, H, W]` and number of samples that the beginning of a cache file names; none if it is no such
+/// file.
 pub fn content_of(head: &[u8]) -> Option<([usize; 4], usize)> {
     Header::read(head).map(|header| (header.shape, header.n_samples))
 }
@@ -159,8 +162,8 @@ impl FrameCache {
     ///
     /// # Errors
     ///
-    /// [`DataError::StaleCache`] for a cache of other recordings; [`DataError::Io`]; that of the first sample that cannot be
-    /// read; what [`ToFrames::framer`] refuses.
+    /// [`DataError::StaleCache`] for a cache of other recordings; [`DataError::Io`]; that of the first sample that
+    /// cannot be read; what [`ToFrames::framer`] refuses.
     pub fn open_or_make(
         folder: &Path,
         name: &str,
@@ -177,8 +180,8 @@ impl FrameCache {
         Self::open(&path, &header)
     }
 
-    /// Compares the frames of every sample with those that `dataset` gives; the first that differ are an error. `observe`
-    /// hears of samples done, on any thread.
+    /// Compares the frames of every sample with those that `dataset` gives; the first that differ are an error.
+    /// `observe` hears of samples done, on any thread.
     ///
     /// # Errors
     ///
@@ -316,7 +319,7 @@ fn make(
     let mut part = PartFile::open(path, header)?;
     let record = |i: usize| -> Result<Vec<u8>, DataError> {
         let mut frames = vec![0; header.n_values()];
-        framer.fill(&dataset.events(i)?, &mut frames);
+        dataset.fill_frames(i, framer, &mut frames)?;
         observe(1);
         Ok(if header.is_packed { pack(&frames) } else { frames })
     };

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::error::DataError;
 use crate::event::{EventStream, SensorSize};
-use crate::transform::{Chain, SampleKey, Transform};
+use crate::transform::{Chain, Framer, SampleKey, Transform};
 
 /// A labeled collection of event recordings with random access.
 ///
@@ -42,6 +42,21 @@ pub trait Dataset: Send + Sync {
     /// What reading the sample's file reports, or [`DataError::BadIndex`].
     fn events(&self, i: usize) -> Result<EventStream, DataError>;
 
+    /// Writes the frames of sample `i` into `frames`, row-major in the order of [`Framer::shape`]: what
+    /// [`Framer::fill`] makes of its events, by a shorter way where there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::events`]; `frames` may hold anything then.
+    ///
+    /// # Panics
+    ///
+    /// Unless `frames` has [`Framer::n_values`] values.
+    fn fill_frames(&self, i: usize, framer: &Framer, frames: &mut [u8]) -> Result<(), DataError> {
+        framer.fill(&self.events(i)?, frames);
+        Ok(())
+    }
+
     /// The labels of all samples.
     fn labels(&self) -> Vec<usize> {
         (0..self.len()).map(|i| self.label(i)).collect()
@@ -74,6 +89,10 @@ macro_rules! through_pointers {
 
             fn events(&self, i: usize) -> Result<EventStream, DataError> {
                 (**self).events(i)
+            }
+
+            fn fill_frames(&self, i: usize, framer: &Framer, frames: &mut [u8]) -> Result<(), DataError> {
+                (**self).fill_frames(i, framer, frames)
             }
         }
     )*};
@@ -129,6 +148,11 @@ impl Dataset for Subset<'_> {
     fn events(&self, i: usize) -> Result<EventStream, DataError> {
         check_index(i, self.len())?;
         self.dataset.events(self.indices[i])
+    }
+
+    fn fill_frames(&self, i: usize, framer: &Framer, frames: &mut [u8]) -> Result<(), DataError> {
+        check_index(i, self.len())?;
+        self.dataset.fill_frames(self.indices[i], framer, frames)
     }
 }
 
@@ -236,6 +260,12 @@ impl Dataset for Joined {
         let (part, i) = self.locate(i);
         part.events(i)
     }
+
+    fn fill_frames(&self, i: usize, framer: &Framer, frames: &mut [u8]) -> Result<(), DataError> {
+        check_index(i, self.len())?;
+        let (part, i) = self.locate(i);
+        part.fill_frames(i, framer, frames)
+    }
 }
 
 /// A part of the standard division of a data set.
@@ -326,6 +356,12 @@ impl Dataset for Preloaded {
     fn events(&self, i: usize) -> Result<EventStream, DataError> {
         check_index(i, self.len())?;
         Ok(self.streams[i].clone())
+    }
+
+    fn fill_frames(&self, i: usize, framer: &Framer, frames: &mut [u8]) -> Result<(), DataError> {
+        check_index(i, self.len())?;
+        framer.fill(&self.streams[i], frames);
+        Ok(())
     }
 }
 

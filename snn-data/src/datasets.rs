@@ -5,6 +5,7 @@ pub mod cifar10_dvs;
 pub mod dvs_gesture;
 #[cfg(feature = "npy")]
 pub mod dvs_gesture_tonic;
+mod files;
 pub mod folder;
 pub mod glyphs;
 pub mod idx_images;

@@ -302,6 +302,12 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
     },
+    /// A file with the recordings of a whole data set, where one recording was asked for.
+    #[error("{}: an HDF5 file holds many recordings: open the folder it lies in as data set shd or ssc", path.display())]
+    ManyRecordings {
+        /// The file.
+        path: PathBuf,
+    },
     /// A folder that should be there is not.
     #[error("no folder {}: expected {expected}", path.display())]
     MissingFolder {

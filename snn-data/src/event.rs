@@ -113,6 +113,15 @@ impl EventStream {
         self.t.reserve(n_events);
     }
 
+    /// Takes all events away, and keeps the room that they had: reading many files or chunks into one stream needs
+    /// memory only for the largest.
+    pub fn clear(&mut self) {
+        self.x.clear();
+        self.y.clear();
+        self.on.clear();
+        self.t.clear();
+    }
+
     /// Appends one event.
     pub fn push(&mut self, event: Event) {
         self.x.push(event.x);
@@ -121,19 +130,19 @@ impl EventStream {
         self.t.push(event.t);
     }
 
-    /// Appends an event for each of `words`, column by column: several times faster than one by one.
-    pub(crate) fn extend_by<W: Copy>(
+    /// Appends events column by column, several times faster than one by one. All columns have to be of one
+    /// length.
+    pub(crate) fn extend_columns(
         &mut self,
-        words: &[W],
-        x: impl Fn(W) -> u16,
-        y: impl Fn(W) -> u16,
-        on: impl Fn(W) -> bool,
-        t: impl Fn(W) -> u32,
+        x: impl Iterator<Item = u16>,
+        y: impl Iterator<Item = u16>,
+        on: impl Iterator<Item = bool>,
+        t: impl Iterator<Item = u32>,
     ) {
-        self.x.extend(words.iter().map(|&word| x(word)));
-        self.y.extend(words.iter().map(|&word| y(word)));
-        self.on.extend(words.iter().map(|&word| on(word)));
-        self.t.extend(words.iter().map(|&word| t(word)));
+        self.x.extend(x);
+        self.y.extend(y);
+        self.on.extend(on);
+        self.t.extend(t);
     }
 
     /// Number of events.
@@ -167,8 +176,9 @@ impl EventStream {
     }
 
     /// The events in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Event> + '_ {
-        (0..self.len()).map(|k| Event { x: self.x[k], y: self.y[k], on: self.on[k], t: self.t[k] })
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Event> + DoubleEndedIterator + Clone + '_ {
+        let columns = self.x.iter().zip(&self.y).zip(&self.on).zip(&self.t);
+        columns.map(|(((&x, &y), &on), &t)| Event { x, y, on, t })
     }
 
     /// Time of the earliest event in us; `None` without events.

@@ -14,13 +14,14 @@ use crate::split::write_split_file;
 /// Writes all samples in the layout of N-MNIST, and a split file that lists them.
 ///
 /// Sample `i` becomes `<root>/<Train or Test>/<label>/<i + 1, five digits>.bin`; the split file is
-/// `<root>/splits/<train or test>.txt`. Each file is written beside its place and then renamed; the split file comes
-/// last, so that it is there only when all samples are.
+/// `<root>/splits/<train or test>.txt`. Each file is written beside its place and then renamed; the split file
+/// comes last, so that it is there only when all samples are.
 ///
 /// # Errors
 ///
 /// [`DataError::AlreadyExists`] when the part's folder or split file is there already (nothing is overwritten);
-/// what reading a sample reports; [`DataError::Malformed`] for events that do not fit the format; [`DataError::Io`].
+/// what reading a sample reports; [`DataError::Malformed`] for events that do not fit the format;
+/// [`DataError::Io`].
 pub fn write_nmnist(dataset: &dyn Dataset, root: &Path, part: Part) -> Result<(), DataError> {
     let folder = root.join(folder_of(part));
     let splits = root.join("splits");

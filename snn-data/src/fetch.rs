@@ -1,17 +1,18 @@
 //! Data sets from where they are published: downloading, checking, unpacking (feature `fetch`).
 //!
-//! [`catalog`] lists the data sets with their files, hashes, licence and citation; [`fetch`] gets the files of one. Data
-//! sets whose host asks for a form or a browser have [`Access::ByHand`]: steps for people.
+//! [`catalog`] lists the data sets with their files, hashes, licence and citation; [`fetch`] gets the files of
+//! one. Data sets whose host asks for a form or a browser have [`Access::ByHand`]: steps for people.
 //!
 //! # Nothing half-written is taken for data
 //!
-//! - All unfinished work lies in the folder `.fetch` beside the data, which one process at a time works in. A file is
-//!   received as `.fetch/<name>.part` and leaves that name only when its hash is right.
+//! - All unfinished work lies in the folder `.fetch` beside the data, which one process at a time works in. A file
+//!   is received as `.fetch/<name>.part` and leaves that name only when its hash is right.
 //! - An interrupted download goes on where it ended, by a range request. A server that ignores the range, or gives
-//!   another one, sends the file from the beginning. Every file of the catalog has a published hash; where bytes of an
-//!   earlier run turn out to be of another file, it is fetched once more from the beginning.
-//! - An archive is unpacked to `.fetch/<name>.unpacking`, renamed to `.unpacked` when it is whole, and then its folders and
-//!   files are moved to their place one by one. Whatever moment the process dies at, the next run goes on from there.
+//!   another one, sends the file from the beginning. Every file of the catalog has a published hash; where bytes
+//!   of an earlier run turn out to be of another file, it is fetched once more from the beginning.
+//! - An archive is unpacked to `.fetch/<name>.unpacking`, renamed to `.unpacked` when it is whole, and then its
+//!   folders and files are moved to their place one by one. Whatever moment the process dies at, the next run goes
+//!   on from there.
 //! - Names in archives that lead out of the folder, links and devices are refused; so are archives that
 //!   expand to more than 200 times their size (plus 16 MiB).
 //! - Files and folders that are there already are never overwritten.
@@ -306,8 +307,8 @@ fn tell(observe: &mut Observer<'_>, progress: Progress<'_>) -> Result<(), FetchE
     }
 }
 
-/// Fetches `files` into `folder`, and unpacks those that are archives; what is there already is checked, or known to
-/// have been, and not fetched again.
+/// Fetches `files` into `folder`, and unpacks those that are archives; what is there already is checked, or known
+/// to have been, and not fetched again.
 ///
 /// # Errors
 ///

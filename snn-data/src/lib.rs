@@ -42,8 +42,9 @@
 //!
 //! # Conventions
 //!
-//! Times are in us, frames are time-major, channel 0 is OFF and channel 1 is ON. All randomness comes from a seed in
-//! a configuration; the same seed gives the same bytes for any number of threads. No function panics on bad input.
+//! Times are in us, frames are time-major, channel 0 is OFF and channel 1 is ON. All randomness comes from a seed
+//! in a configuration; the same seed gives the same bytes for any number of threads. No function panics on bad
+//! input.
 
 #![cfg_attr(not(feature = "cache"), forbid(unsafe_code))]
 

@@ -45,3 +45,8 @@ pub(crate) fn wide(n: usize) -> u64 {
 pub(crate) fn index(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
+
+/// A `u64` as `u32`; saturates.
+pub(crate) fn narrow(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,17 +1,17 @@
 //! A simulated event camera: an image moves through three saccades in front of an event sensor.
 //!
-//! The set-up is that of N-MNIST (Orchard et al., 2015): the sensor looks at a still image and moves along a triangle
-//! in three saccades of 105 ms. The sensor model is the usual one: a pixel reports an ON (OFF) event whenever the
-//! logarithm of its light has risen (fallen) by its threshold since its last event, that is whenever the light has
-//! changed by a factor. Thresholds differ from pixel
-//! to pixel, a pixel is blind for a refractory time after an event, and there are background events.
+//! The set-up is that of N-MNIST (Orchard et al., 2015): the sensor looks at a still image and moves along a
+//! triangle in three saccades of 105 ms. The sensor model is the usual one: a pixel reports an ON (OFF) event
+//! whenever the logarithm of its light has risen (fallen) by its threshold since its last event, that is whenever
+//! the light has changed by a factor. Thresholds differ from pixel to pixel, a pixel is blind for a refractory
+//! time after an event, and there are background events.
 //!
 //! # References
 //!
 //! Orchard, Jayawant, Cohen and Thakor, 2015, doi:10.3389/fnins.2015.00437 (path and times). Rebecq, Gehrig and
 //! Scaramuzza, "ESIM: an open event camera simulator", CoRL 2018 (sensor model). Deviation from ESIM: a fixed time
-//! step instead of an adaptive one (with the default path the image moves by a third of a pixel in a step at most), and
-//! event times interpolated in light, not in its logarithm.
+//! step instead of an adaptive one (with the default path the image moves by a third of a pixel in a step at
+//! most), and event times interpolated in light, not in its logarithm.
 
 pub mod compare;
 
@@ -146,8 +146,8 @@ impl Simulator {
 
     /// The events of one recording of `image`, whose center follows the path; sorted by time.
     ///
-    /// `seed` and `sample` choose the background events and the pixels' states at the start. Gray values are clamped to
-    /// 0..1; what lies outside the image has gray value 0.
+    /// `seed` and `sample` choose the background events and the pixels' states at the start. Gray values are
+    /// clamped to 0..1; what lies outside the image has gray value 0.
     pub fn record(&self, image: &GrayImage, seed: u64, sample: usize) -> EventStream {
         let mut rng = stream(seed, Purpose::Recording, 0, sample);
         let mut events = Recorder::default();

@@ -116,8 +116,8 @@ impl SplitEntry {
 ///
 /// # Errors
 ///
-/// [`DataError::Io`]; [`DataError::EmptyList`] for a file without entries. Whether the paths exist is checked by the
-/// data set that they belong to. Bytes that are not UTF-8 are replaced, and then name no sample.
+/// [`DataError::Io`]; [`DataError::EmptyList`] for a file without entries. Whether the paths exist is checked by
+/// the data set that they belong to. Bytes that are not UTF-8 are replaced, and then name no sample.
 pub fn read_split_file(path: &Path) -> Result<Vec<SplitEntry>, DataError> {
     let bytes = read_file(path)?;
     let text = String::from_utf8_lossy(&bytes);

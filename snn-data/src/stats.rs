@@ -43,8 +43,8 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// `n_bins` bins (at least one) from the smallest to the largest value, or fewer where values are few; `None` without
-    /// values.
+    /// `n_bins` bins (at least one) from the smallest to the largest value, or fewer where values are few; `None`
+    /// without values.
     pub fn of(values: &[u32], n_bins: usize) -> Option<Self> {
         let (start, last) = (*values.iter().min()?, *values.iter().max()?);
         let n = u32::try_from(n_bins.max(1)).unwrap_or(u32::MAX);

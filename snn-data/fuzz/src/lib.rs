@@ -1,14 +1,18 @@
-//! What must hold for any bytes. Fuzz targets and the ordinary test `tests/fuzz_corpus.rs` call the same functions.
+//! What must hold for any bytes. Fuzz targets and the ordinary test `tests/fuzz_corpus.rs` call the same
+//! functions.
 
 use snn_data::datasets::shd::{Shd, ShdFile};
 use snn_data::format::any::EventFormat;
-use snn_data::format::decode::{Damage, Decode, decode};
+use snn_data::format::decode::{Damage, EventReader, decode};
 use snn_data::format::idx;
+use snn_data::format::nmnist_bin::{self, NMNIST_SENSOR};
 use snn_data::format::npy_events::{self, NpyOptions};
-use snn_data::{Dataset, EventStream};
+use snn_data::transform::{TimeOrigin, TimeWindow};
+use snn_data::{Dataset, EventStream, ToFrames};
+use std::io::Read;
 
-/// Most events that a byte may become: of AEDAT 4 a packet of 20 bytes may expand to 10 KiB, with events of 16 bytes; a vector
-/// word of EVT 3.0 has 2 bytes and 12 pixels, and one of EVT 2.1 8 bytes and 32.
+/// Most events that a byte may become: of AEDAT 4 a packet of 20 bytes may expand to 10 KiB, with events of 16
+/// bytes; a vector word of EVT 3.0 has 2 bytes and 12 pixels, and one of EVT 2.1 8 bytes and 32.
 fn max_events_per_byte(format: EventFormat) -> usize {
     if format == EventFormat::Aedat4 { 40 } else { 6 }
 }
@@ -36,27 +40,50 @@ pub fn check_events(format: EventFormat, bytes: &[u8]) {
     if let Some(sensor) = kept.sensor {
         assert!(kept.events.iter().all(|event| sensor.contains(event.x, event.y)));
     }
+    if format == EventFormat::Bin40 {
+        check_frames(bytes);
+    }
 }
 
-/// The events of bytes that arrive in pieces whose sizes depend on the bytes.
+/// The events of bytes that arrive in pieces, and whether they are a whole file.
 fn in_pieces(format: EventFormat, bytes: &[u8]) -> (EventStream, bool) {
-    let mut decoder = format.decoder(None);
-    let (mut events, mut held, mut offset) = (EventStream::default(), Vec::new(), 0);
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let n = (1 + usize::from(rest[0]) % 61).min(rest.len());
-        held.extend_from_slice(&rest[..n]);
-        rest = &rest[n..];
-        match decoder.feed(&held, offset, &mut events) {
-            Ok(taken) => {
-                held.drain(..taken);
-                offset += taken;
-            }
+    let mut reader = EventReader::new(Pieces(bytes), format.decoder(None));
+    let mut events = EventStream::default();
+    loop {
+        match reader.read_into(&mut events) {
+            Ok(true) => {}
+            Ok(false) => return (events, true),
             Err(_) => return (events, false),
         }
     }
-    let is_whole = decoder.finish(&held, offset).is_ok();
-    (events, is_whole)
+}
+
+/// Gives bytes in pieces whose sizes depend on the bytes.
+struct Pieces<'a>(&'a [u8]);
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let Some(&first) = self.0.first() else { return Ok(0) };
+        let n = (1 + usize::from(first) % 61).min(self.0.len()).min(to.len());
+        let (piece, rest) = self.0.split_at(n);
+        to[..n].copy_from_slice(piece);
+        self.0 = rest;
+        Ok(n)
+    }
+}
+
+/// Panics unless the bytes of a recording give the same frames, or the same error, straight and through its
+/// events.
+fn check_frames(bytes: &[u8]) {
+    let (origin, window) = (TimeOrigin::FirstEvent, TimeWindow::Recording);
+    let settings = ToFrames { origin, window, ..ToFrames::time_bins(3) };
+    let framer = settings.framer(NMNIST_SENSOR).expect("sensible settings");
+    let mut frames = vec![9; framer.n_values()];
+    let straight = nmnist_bin::decode_frames(bytes, NMNIST_SENSOR, &framer, &mut frames);
+    match nmnist_bin::decode(bytes, NMNIST_SENSOR) {
+        Ok(events) => assert!(straight.is_ok() && framer.frames(&events).iter().eq(&frames)),
+        Err(error) => assert_eq!(straight.err().map(|found| found.to_string()), Some(error.to_string())),
+    }
 }
 
 /// Panics unless `bytes` are an IDX file or an error.

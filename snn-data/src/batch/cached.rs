@@ -11,8 +11,8 @@ use crate::transform::SampleKey;
 /// Frames of a [`FrameCache`], as they are or shifted.
 ///
 /// A cache holds frames, no events: what moves events by whole pixels can be done to its frames as well, and is
-/// ([`CachedFrames::shifted`]). What needs events (rotations, scaling, time) cannot: do it before caching, the same in every
-/// epoch, or train from recordings ([`EventFrames`](super::EventFrames)).
+/// ([`CachedFrames::shifted`]). What needs events (rotations, scaling, time) cannot: do it before caching, the
+/// same in every epoch, or train from recordings ([`EventFrames`](super::EventFrames)).
 ///
 /// # Examples
 ///
@@ -54,8 +54,8 @@ impl CachedFrames {
         Ok(Self { cache, labels, max_shift: 0 })
     }
 
-    /// The same with all frames of a sample shifted by up to `max_shift` pixels along each axis, either way, drawn anew in
-    /// each epoch; what leaves the frame is lost, as events are that leave the sensor.
+    /// The same with all frames of a sample shifted by up to `max_shift` pixels along each axis, either way, drawn
+    /// anew in each epoch; what leaves the frame is lost, as events are that leave the sensor.
     #[must_use]
     pub fn shifted(self, max_shift: u16) -> Self {
         Self { max_shift, ..self }

@@ -66,11 +66,11 @@ impl FrameSource for EventFrames<'_> {
     }
 
     fn fill(&self, key: SampleKey, frames: &mut [u8]) -> Result<(), DataError> {
-        let mut events = self.dataset.events(key.sample)?;
-        if !self.transforms.is_empty() {
-            events = self.transforms.apply(&events, self.dataset.sensor(), key);
+        if self.transforms.is_empty() {
+            return self.dataset.fill_frames(key.sample, &self.framer, frames);
         }
-        self.framer.fill(&events, frames);
+        let events = self.dataset.events(key.sample)?;
+        self.framer.fill(&self.transforms.apply(&events, self.dataset.sensor(), key), frames);
         Ok(())
     }
 }

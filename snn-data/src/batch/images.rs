@@ -15,10 +15,11 @@ use rand::RngExt;
 /// How an image becomes time steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Coding {
-    /// Its values, 0 to 1, in every step: "direct" or "constant current" coding, whose spikes the first layer makes.
+    /// Its values, 0 to 1, in every step: "direct" or "constant current" coding, whose spikes the first layer
+    /// makes.
     Constant,
-    /// In each step each value is a spike, 1, with a probability of the value itself, drawn anew in each epoch; else 0.
-    /// This is `spikegen.rate` of snnTorch and `PoissonEncoder` of SpikingJelly.
+    /// In each step each value is a spike, 1, with a probability of the value itself, drawn anew in each epoch;
+    /// else 0. This is `spikegen.rate` of snnTorch and `PoissonEncoder` of SpikingJelly.
     Rate,
     /// The values, 0 to 1, of one row in each step, from the top: "row-sequential" input, for recurrent networks.
     Rows,
@@ -29,8 +30,8 @@ impl Coding {
     ///
     /// # Errors
     ///
-    /// [`DataError::BadSetting`] for no or more than 65,536 steps, and with [`Coding::Rows`] for another number of steps than
-    /// the image has rows.
+    /// [`DataError::BadSetting`] for no or more than 65,536 steps, and with [`Coding::Rows`] for another number of
+    /// steps than the image has rows.
     pub fn frames_shape(
         self,
         [channels, height, width]: [usize; 3],
@@ -81,8 +82,8 @@ impl<'a> ImageFrames<'a> {
         Ok(Self { images, shape, coding, max_shift: 0, mirror: false })
     }
 
-    /// The same with each image shifted by up to `max_shift` pixels along each axis, either way, drawn anew in each epoch;
-    /// black comes in.
+    /// The same with each image shifted by up to `max_shift` pixels along each axis, either way, drawn anew in
+    /// each epoch; black comes in.
     #[must_use]
     pub fn shifted(self, max_shift: u16) -> Self {
         Self { max_shift, ..self }

@@ -3,8 +3,8 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// Moves all planes of `[height, width]` by one random shift of up to `max` pixels along each axis, either way; what leaves a
-/// plane is lost, and zeros come in.
+/// Moves all planes of `[height, width]` by one random shift of up to `max` pixels along each axis, either way;
+/// what leaves a plane is lost, and zeros come in.
 pub(super) fn shift_at_random(
     planes: &mut [u8],
     [height, width]: [usize; 2],

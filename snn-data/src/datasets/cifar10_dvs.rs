@@ -23,10 +23,10 @@
 //! [`aedat2`]: crate::format::aedat2
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::dataset::{Dataset, Part, check_index};
+use super::files::{SampleFiles, listed_in, names_in};
+use crate::dataset::{Dataset, Part};
 use crate::error::DataError;
 use crate::event::{EventStream, SensorSize};
 use crate::format::aedat2::{self, Camera, Convention};
@@ -81,9 +81,7 @@ impl fmt::Display for Remark {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Cifar10Dvs {
-    root: PathBuf,
-    /// Name and label.
-    samples: Vec<(String, usize)>,
+    files: SampleFiles,
     convention: Convention,
     remarks: Vec<Remark>,
 }
@@ -96,7 +94,7 @@ impl Cifar10Dvs {
     /// [`DataError::MissingFolder`] unless all class folders are there, [`DataError::NoRecordings`] for one
     /// without recordings, [`DataError::Io`] where the operating system refuses.
     pub fn open(root: impl AsRef<Path>, split: Split) -> Result<Self, DataError> {
-        let root = root.as_ref().to_owned();
+        let root = root.as_ref();
         let (mut samples, mut remarks) = (Vec::new(), Vec::new());
         for (label, class) in CLASSES.into_iter().enumerate() {
             let mut files = find_recordings(&root.join(class))?;
@@ -108,7 +106,7 @@ impl Cifar10Dvs {
             let files = part_of(&files, split).iter();
             samples.extend(files.map(|file| (format!("{class}/{file}"), label)));
         }
-        Ok(Self { root, samples, convention: Convention::default(), remarks })
+        Ok(Self { files: SampleFiles::new(root, samples), convention: Convention::default(), remarks })
     }
 
     /// The same recordings with their origin and polarity after `convention`.
@@ -128,14 +126,12 @@ impl Cifar10Dvs {
     ///
     /// When `i >= len()`.
     pub fn path(&self, i: usize) -> PathBuf {
-        self.root.join(&self.samples[i].0)
+        self.files.path(i)
     }
 }
 
 impl Dataset for Cifar10Dvs {
-    fn len(&self) -> usize {
-        self.samples.len()
-    }
+    listed_in!(files);
 
     fn n_classes(&self) -> usize {
         CLASSES.len()
@@ -145,17 +141,8 @@ impl Dataset for Cifar10Dvs {
         Camera::Dvs128.sensor()
     }
 
-    fn label(&self, i: usize) -> usize {
-        self.samples[i].1
-    }
-
-    fn sample_name(&self, i: usize) -> &str {
-        &self.samples[i].0
-    }
-
     fn events(&self, i: usize) -> Result<EventStream, DataError> {
-        check_index(i, self.len())?;
-        let path = self.path(i);
+        let path = self.files.checked_path(i)?;
         let recording = aedat2::decode(&read_file(&path)?, Some(Camera::Dvs128), self.convention);
         Ok(recording.map_err(DataError::malformed(&path))?.events)
     }
@@ -166,13 +153,7 @@ fn find_recordings(folder: &Path) -> Result<Vec<String>, DataError> {
         let expected = "the recordings of this class, cifar10_<class>_<number>.aedat";
         return Err(DataError::MissingFolder { path: folder.to_owned(), expected });
     }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(DataError::io("list", folder))? {
-        let file = entry.map_err(DataError::io("list", folder))?.file_name();
-        // Hidden files (such as the "._" files of macOS) and other kinds of files are no recordings.
-        let name = file.to_str().filter(|name| name.ends_with(".aedat") && !name.starts_with('.'));
-        files.extend(name.map(str::to_owned));
-    }
+    let files: Vec<String> = names_in(folder)?.into_iter().filter(|name| name.ends_with(".aedat")).collect();
     let expected = ".aedat file";
     if files.is_empty() {
         Err(DataError::NoRecordings { path: folder.to_owned(), expected })
@@ -205,6 +186,8 @@ fn part_of(files: &[String], split: Split) -> &[String] {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;

@@ -1,26 +1,27 @@
 //! DVS128 Gesture as Tonic cuts it (feature `npy`): one file of events for each user, light and class.
 //!
-//! A recording is `ibmGestureTrain/userNN_<light>/<label>.npy`, or the same below `ibmGestureTest`: an array `[N, 4]` of
-//! x, y, polarity and time **in ms** (see [`npy_events`]), with label 0..10. There are 1,077 samples for training and
-//! 264 for testing: one for each class of a recording, where the files of IBM have a sample for each line of
-//! their label files. Accuracies on one protocol do not compare to those on the other; see [`dvs_gesture`].
+//! A recording is `ibmGestureTrain/userNN_<light>/<label>.npy`, or the same below `ibmGestureTest`: an array `[N,
+//! 4]` of x, y, polarity and time **in ms** (see [`npy_events`]), with label 0..10. There are 1,077 samples for
+//! training and 264 for testing: one for each class of a recording, where the files of IBM have a sample for each
+//! line of their label files. Accuracies on one protocol do not compare to those on the other; see
+//! [`dvs_gesture`].
 //!
 //! No copy was at hand: this was tested on folders made after Tonic's loader (version 1.7).
 //!
 //! # References
 //!
-//! Lenz et al., "Tonic", 2021, doi:10.5281/zenodo.5079802; Amir et al., "A low power, fully event-based gesture recognition
-//! system", CVPR 2017, doi:10.1109/CVPR.2017.781.
+//! Lenz et al., "Tonic", 2021, doi:10.5281/zenodo.5079802; Amir et al., "A low power, fully event-based gesture
+//! recognition system", CVPR 2017, doi:10.1109/CVPR.2017.781.
 //!
 //! [`npy_events`]: crate::format::npy_events
 //! [`dvs_gesture`]: super::dvs_gesture
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::dvs_gesture::{CLASSES, SENSOR};
+use super::files::{SampleFiles, listed_in, names_in};
 use super::folder::within;
-use crate::dataset::{Dataset, Part, check_index};
+use crate::dataset::{Dataset, Part};
 use crate::error::DataError;
 use crate::event::{EventStream, SensorSize};
 use crate::format::npy_events::{self, NpyOptions, TimeUnit};
@@ -48,9 +49,7 @@ pub const fn expected_len(part: Part) -> usize {
 /// ```
 #[derive(Debug, Clone)]
 pub struct DvsGestureTonic {
-    root: PathBuf,
-    /// Names and labels.
-    samples: Vec<(String, usize)>,
+    files: SampleFiles,
 }
 
 impl DvsGestureTonic {
@@ -58,9 +57,10 @@ impl DvsGestureTonic {
     ///
     /// # Errors
     ///
-    /// [`DataError::MissingFolder`], [`DataError::NoRecordings`], [`DataError::Io`] where the operating system refuses.
+    /// [`DataError::MissingFolder`], [`DataError::NoRecordings`], [`DataError::Io`] where the operating system
+    /// refuses.
     pub fn open(root: impl AsRef<Path>, part: Part) -> Result<Self, DataError> {
-        let root = root.as_ref().to_owned();
+        let root = root.as_ref();
         let below = folder_of(part);
         let folder = root.join(below);
         if !folder.is_dir() {
@@ -80,7 +80,7 @@ impl DvsGestureTonic {
             return Err(DataError::NoRecordings { path: folder, expected: "userNN_<light>/<label>.npy" });
         }
         samples.sort_unstable();
-        Ok(Self { root, samples })
+        Ok(Self { files: SampleFiles::new(root, samples) })
     }
 }
 
@@ -91,17 +91,8 @@ fn folder_of(part: Part) -> &'static str {
     }
 }
 
-fn names_in(folder: &Path) -> Result<Vec<String>, DataError> {
-    let entries = fs::read_dir(folder).map_err(DataError::io("list", folder))?;
-    let names: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.file_name())).collect();
-    let names = names.map_err(DataError::io("list", folder))?;
-    Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
-}
-
 impl Dataset for DvsGestureTonic {
-    fn len(&self) -> usize {
-        self.samples.len()
-    }
+    listed_in!(files);
 
     fn n_classes(&self) -> usize {
         CLASSES.len()
@@ -111,17 +102,8 @@ impl Dataset for DvsGestureTonic {
         SENSOR
     }
 
-    fn label(&self, i: usize) -> usize {
-        self.samples[i].1
-    }
-
-    fn sample_name(&self, i: usize) -> &str {
-        &self.samples[i].0
-    }
-
     fn events(&self, i: usize) -> Result<EventStream, DataError> {
-        check_index(i, self.len())?;
-        let path = self.root.join(&self.samples[i].0);
+        let path = self.files.checked_path(i)?;
         let options = NpyOptions { time: TimeUnit::Milliseconds, ..NpyOptions::default() };
         let recording =
             npy_events::decode(&read_file(&path)?, &options).map_err(DataError::malformed(&path))?;
@@ -131,6 +113,8 @@ impl Dataset for DvsGestureTonic {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A `[N, 4]` array as `numpy.save` writes it.

@@ -21,10 +21,13 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::dataset::{Dataset, check_index};
+use super::files::{SampleFiles, listed_in};
+use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::event::{EventStream, SensorSize};
 use crate::format::any::{self, EventFormat, ReadOptions};
+use crate::format::{nmnist_bin, read_file};
+use crate::transform::Framer;
 
 /// Bytes of a file that are looked at when its name does not tell its format.
 const HEAD: u64 = 1 << 12;
@@ -44,10 +47,8 @@ const HEAD: u64 = 1 << 12;
 /// ```
 #[derive(Debug, Clone)]
 pub struct EventFolder {
-    root: PathBuf,
+    files: SampleFiles,
     classes: Vec<String>,
-    /// Names and labels.
-    samples: Vec<(String, usize)>,
     sensor: SensorSize,
     remarks: Vec<Remark>,
 }
@@ -161,9 +162,9 @@ impl EventFolder {
             let prefix = if part.is_empty() { class.clone() } else { format!("{part}/{class}") };
             samples.extend(files.into_iter().map(|file| (format!("{prefix}/{file}"), label)));
         }
-        let found = Self { root: root.to_owned(), classes, samples, sensor: SensorSize::new(0, 0), remarks };
-        let sensor = sensor.map_or_else(|| found.largest_sensor(), Ok)?;
-        Ok(Self { sensor, ..found })
+        let files = SampleFiles::new(root, samples);
+        let sensor = sensor.map_or_else(|| largest_sensor(&files), Ok)?;
+        Ok(Self { files, classes, sensor, remarks })
     }
 
     /// Names of the classes, in the order of labels.
@@ -195,22 +196,12 @@ impl EventFolder {
     ///
     /// When `i >= len()`.
     pub fn path(&self, i: usize) -> PathBuf {
-        self.root.join(&self.samples[i].0)
-    }
-
-    fn largest_sensor(&self) -> Result<SensorSize, DataError> {
-        let sizes: Vec<_> = (0..self.len()).into_par_iter().map(|i| size_of(&self.path(i))).collect();
-        sizes.into_iter().try_fold(SensorSize::new(1, 1), |largest, size| {
-            let size = size?;
-            Ok(SensorSize::new(largest.width.max(size.width), largest.height.max(size.height)))
-        })
+        self.files.path(i)
     }
 }
 
 impl Dataset for EventFolder {
-    fn len(&self) -> usize {
-        self.samples.len()
-    }
+    listed_in!(files);
 
     fn n_classes(&self) -> usize {
         self.classes.len()
@@ -220,19 +211,23 @@ impl Dataset for EventFolder {
         self.sensor
     }
 
-    fn label(&self, i: usize) -> usize {
-        self.samples[i].1
-    }
-
-    fn sample_name(&self, i: usize) -> &str {
-        &self.samples[i].0
-    }
-
     fn events(&self, i: usize) -> Result<EventStream, DataError> {
-        check_index(i, self.len())?;
-        let (path, sensor) = (self.path(i), self.sensor);
+        let (path, sensor) = (self.files.checked_path(i)?, self.sensor);
         let options = ReadOptions { sensor: Some(sensor), ..ReadOptions::default() };
         within(any::read(&path, &options)?.1.events, sensor, path)
+    }
+
+    fn fill_frames(&self, i: usize, framer: &Framer, frames: &mut [u8]) -> Result<(), DataError> {
+        let path = self.files.checked_path(i)?;
+        if EventFormat::of_new_file(&path) == Some(EventFormat::Bin40) {
+            let bytes = read_file(&path)?;
+            if EventFormat::detect(&path, &bytes) == Some(EventFormat::Bin40) {
+                let straight = nmnist_bin::decode_frames(&bytes, self.sensor, framer, frames);
+                return straight.map_err(DataError::malformed(&path));
+            }
+        }
+        framer.fill(&self.events(i)?, frames);
+        Ok(())
     }
 }
 
@@ -247,6 +242,15 @@ pub(super) fn within(
         None => Ok(events),
         Some((index, event)) => Err(DataError::OutsideSensor { path, index, x: event.x, y: event.y, sensor }),
     }
+}
+
+/// The smallest size that holds all recordings.
+fn largest_sensor(files: &SampleFiles) -> Result<SensorSize, DataError> {
+    let sizes: Vec<_> = (0..files.len()).into_par_iter().map(|i| size_of(&files.path(i))).collect();
+    sizes.into_iter().try_fold(SensorSize::new(1, 1), |largest, size| {
+        let size = size?;
+        Ok(SensorSize::new(largest.width.max(size.width), largest.height.max(size.height)))
+    })
 }
 
 /// The size that a recording names, or the smallest that holds its events.
@@ -347,6 +351,7 @@ mod tests {
 
     use super::*;
     use crate::event::Event;
+    use crate::transform::ToFrames;
 
     fn events(x: u16, y: u16) -> EventStream {
         [Event { x: 0, y: 0, on: false, t: 3 }, Event { x, y, on: true, t: 7 }].into_iter().collect()
@@ -380,6 +385,10 @@ mod tests {
         assert_eq!(data.sensor(), SensorSize::new(21, 40));
         for (i, expected) in [events(1, 1), events(20, 7), events(8, 30)].into_iter().enumerate() {
             assert_eq!(data.events(i).unwrap(), expected);
+            let framer = ToFrames::time_bins(2).framer(data.sensor()).unwrap();
+            let mut frames = vec![9; framer.n_values()];
+            data.fill_frames(i, &framer, &mut frames).unwrap();
+            assert!(framer.frames(&expected).iter().eq(&frames));
         }
         assert!(matches!(data.events(3), Err(DataError::BadIndex { index: 3, len: 3 })));
     }

@@ -17,9 +17,9 @@ const IMAGE_SIZE: u16 = 28;
 
 /// Settings of the built-in event source.
 ///
-/// With the defaults a linear classifier on event counts does not solve the task: trained on 2,000 samples and tested
-/// on 1,000 of another seed, ridge regression on the counts of each pixel and polarity reaches 71 %, on those of each
-/// saccade 93 %; a small convolutional network (12 and 32 5x5 filters, not spiking) above 99 %.
+/// With the defaults a linear classifier on event counts does not solve the task: trained on 2,000 samples and
+/// tested on 1,000 of another seed, ridge regression on the counts of each pixel and polarity reaches 71 %, on
+/// those of each saccade 93 %; a small convolutional network (12 and 32 5x5 filters, not spiking) above 99 %.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GlyphsConfig {
     /// Number of samples; classes take turns. Default: 2,000.
@@ -73,8 +73,8 @@ impl Default for Distortion {
     }
 }
 
-/// *Simulated* recordings of ten classes of glyphs (shaped like the digits). Events are made on demand, in less than
-/// a millisecond each; sample `i` depends on the settings and `i` only.
+/// *Simulated* recordings of ten classes of glyphs (shaped like the digits). Events are made on demand, in less
+/// than a millisecond each; sample `i` depends on the settings and `i` only.
 ///
 /// # Examples
 ///

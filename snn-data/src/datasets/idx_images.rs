@@ -24,8 +24,8 @@ pub struct IdxImages {
 }
 
 impl IdxImages {
-    /// Opens one part of MNIST or Fashion-MNIST by its standard file names (`train-images-idx3-ubyte`, ..., also with
-    /// a dot before `idx`, each with or without `.gz`).
+    /// Opens one part of MNIST or Fashion-MNIST by its standard file names (`train-images-idx3-ubyte`, ..., also
+    /// with a dot before `idx`, each with or without `.gz`).
     ///
     /// # Errors
     ///

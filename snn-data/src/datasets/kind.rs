@@ -150,8 +150,8 @@ impl DataSetKind {
         !matches!(self, Self::NCaltech101 | Self::Cifar10Dvs | Self::Events)
     }
 
-    /// What lies in `folder`, by the names of files and folders in it; class folders of which nothing more is known are
-    /// [`DataSetKind::Events`]. None if there is nothing that could be a data set.
+    /// What lies in `folder`, by the names of files and folders in it; class folders of which nothing more is
+    /// known are [`DataSetKind::Events`]. None if there is nothing that could be a data set.
     pub fn detect(folder: &Path) -> Option<Self> {
         let has = |name: &str| folder.join(name).exists();
         let has_gz = |name: &str| has(name) || has(&format!("{name}.gz"));
@@ -305,8 +305,8 @@ fn count_remark(found: usize, expected: usize) -> Option<String> {
     (found != expected).then(|| format!("{found} samples, the whole part has {expected}"))
 }
 
-/// N-MNIST where class folders are digits with `.bin` files only (or none yet), or lie in `Train` and `Test`; otherwise, where
-/// there are folders at all, event files by class.
+/// N-MNIST where class folders are digits with `.bin` files only (or none yet), or lie in `Train` and `Test`;
+/// otherwise, where there are folders at all, event files by class.
 fn by_class_folders(folder: &Path) -> Option<DataSetKind> {
     if folder.join("Train").is_dir() || folder.join("Test").is_dir() {
         return Some(DataSetKind::NMnist);

@@ -9,22 +9,23 @@
 //! saccades", 2015, doi:10.3389/fnins.2015.00437.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::dataset::{Dataset, Part, check_index};
+use super::files::{Sample, SampleFiles, listed_in, names_in};
+use crate::dataset::{Dataset, Part};
 use crate::error::{DataError, EntryProblem};
 use crate::event::{EventStream, SensorSize};
 use crate::format::nmnist_bin::{self, NMNIST_SENSOR};
 use crate::split::{SplitEntry, read_split_file};
+use crate::transform::Framer;
 
 const N_CLASSES: usize = 10;
 
 /// Which recordings below a folder belong to a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// All below the folder: those in `Train` and `Test`, or, without these folders, those of class folders that lie
-    /// directly in it.
+    /// All below the folder: those in `Train` and `Test`, or, without these folders, those of class folders that
+    /// lie directly in it.
     Whole,
     /// All below `Train` or `Test`.
     Part(Part),
@@ -48,14 +49,7 @@ pub enum Selection {
 /// ```
 #[derive(Debug, Clone)]
 pub struct NMnist {
-    root: PathBuf,
-    samples: Vec<Sample>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Sample {
-    name: String,
-    label: usize,
+    files: SampleFiles,
 }
 
 impl NMnist {
@@ -63,9 +57,10 @@ impl NMnist {
     ///
     /// # Errors
     ///
-    /// [`DataError::MissingFolder`], [`DataError::NoClassFolders`], [`DataError::EmptyClassFolder`] for whole folders;
-    /// [`DataError::BadEntry`] with list and line for entries that are not relative paths of existing recordings or
-    /// that occur twice, and [`DataError::EmptyList`]; [`DataError::Io`] where the operating system refuses.
+    /// [`DataError::MissingFolder`], [`DataError::NoClassFolders`], [`DataError::EmptyClassFolder`] for whole
+    /// folders; [`DataError::BadEntry`] with list and line for entries that are not relative paths of existing
+    /// recordings or that occur twice, and [`DataError::EmptyList`]; [`DataError::Io`] where the operating system
+    /// refuses.
     pub fn open(root: impl AsRef<Path>, selection: &Selection) -> Result<Self, DataError> {
         let root = root.as_ref();
         if !root.is_dir() {
@@ -79,7 +74,7 @@ impl NMnist {
             Selection::Names(names) => check_entries(root, Path::new("list of samples"), &numbered(names))?,
         };
         samples.sort_unstable();
-        Ok(Self { root: root.to_owned(), samples })
+        Ok(Self { files: SampleFiles::new(root, samples) })
     }
 
     /// Path of the file of sample `i`.
@@ -88,14 +83,12 @@ impl NMnist {
     ///
     /// When `i >= len()`.
     pub fn path(&self, i: usize) -> PathBuf {
-        self.root.join(&self.samples[i].name)
+        self.files.path(i)
     }
 }
 
 impl Dataset for NMnist {
-    fn len(&self) -> usize {
-        self.samples.len()
-    }
+    listed_in!(files);
 
     fn n_classes(&self) -> usize {
         N_CLASSES
@@ -105,17 +98,12 @@ impl Dataset for NMnist {
         NMNIST_SENSOR
     }
 
-    fn label(&self, i: usize) -> usize {
-        self.samples[i].label
-    }
-
-    fn sample_name(&self, i: usize) -> &str {
-        &self.samples[i].name
-    }
-
     fn events(&self, i: usize) -> Result<EventStream, DataError> {
-        check_index(i, self.len())?;
-        nmnist_bin::read(&self.path(i), NMNIST_SENSOR)
+        nmnist_bin::read(&self.files.checked_path(i)?, NMNIST_SENSOR)
+    }
+
+    fn fill_frames(&self, i: usize, framer: &Framer, frames: &mut [u8]) -> Result<(), DataError> {
+        nmnist_bin::read_frames(&self.files.checked_path(i)?, NMNIST_SENSOR, framer, frames)
     }
 }
 
@@ -163,14 +151,8 @@ fn find_classes(folder: &Path, prefix: &str) -> Result<Vec<Sample>, DataError> {
 }
 
 fn find_recordings(class: &Path, prefix: &str, label: usize) -> Result<Vec<Sample>, DataError> {
-    let mut samples = Vec::new();
-    for entry in fs::read_dir(class).map_err(DataError::io("list", class))? {
-        let file = entry.map_err(DataError::io("list", class))?.file_name();
-        // Hidden files (such as the "._" files of macOS) and other kinds of files are no recordings.
-        if let Some(name) = file.to_str().filter(|name| name.ends_with(".bin") && !name.starts_with('.')) {
-            samples.push(Sample { name: format!("{prefix}{name}"), label });
-        }
-    }
+    let names = names_in(class)?.into_iter().filter(|name| name.ends_with(".bin"));
+    let samples: Vec<Sample> = names.map(|name| (format!("{prefix}{name}"), label)).collect();
     if samples.is_empty() { Err(DataError::EmptyClassFolder { path: class.to_owned() }) } else { Ok(samples) }
 }
 
@@ -204,15 +186,13 @@ fn check_entry(root: &Path, name: &str) -> Result<Sample, EntryProblem> {
     let class = path.parent().and_then(Path::file_name).and_then(|class| class.to_str());
     let label = (0..N_CLASSES).find(|label| class == Some(label.to_string().as_str()));
     let label = label.filter(|_| name.ends_with(".bin")).ok_or(EntryProblem::NotASample)?;
-    if root.join(path).is_file() {
-        Ok(Sample { name: name.to_owned(), label })
-    } else {
-        Err(EntryProblem::Missing)
-    }
+    if root.join(path).is_file() { Ok((name.to_owned(), label)) } else { Err(EntryProblem::Missing) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;

@@ -34,6 +34,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -187,6 +188,10 @@ impl Shd {
     }
 
     fn from_storage(storage: Arc<dyn Storage>, file: ShdFile) -> Result<Self, FormatError> {
+        guarded(|| Self::of_arrays(storage, file))
+    }
+
+    fn of_arrays(storage: Arc<dyn Storage>, file: ShdFile) -> Result<Self, FormatError> {
         let limit = index(storage.len().saturating_add(FREE_BYTES));
         let options = OpenOptions::default()
             .with_max_read_bytes(limit)
@@ -236,7 +241,7 @@ impl Shd {
     }
 
     fn spikes(&self, i: usize) -> Result<EventStream, FormatError> {
-        let (times, units) = (self.times.get(i)?, self.units.get(i)?);
+        let (times, units) = guarded(|| Ok((self.times.get(i)?, self.units.get(i)?)))?;
         same_length(|| units.name(), units.len(), times.len())?;
         let expected = "a time of 0 to 2^32 us, in s";
         let t = |time: Value| time.rounded_times(1_000_000).and_then(|t| u32::try_from(t).ok());
@@ -277,6 +282,14 @@ impl Dataset for Shd {
         check_index(i, self.len())?;
         self.spikes(i).map_err(DataError::malformed(&self.path))
     }
+}
+
+/// What `read` returns, or an error where the HDF5 library panics: version 0.12.1 multiplies sizes from the file without a
+/// check, which panics in builds that check overflow. Nothing outlives the panic that could be seen half-changed.
+fn guarded<T>(read: impl FnOnce() -> Result<T, FormatError>) -> Result<T, FormatError> {
+    let broken = || io::Error::other("the reader gave up on its sizes");
+    let read = panic::catch_unwind(AssertUnwindSafe(read));
+    read.unwrap_or_else(|_| Err(FormatError::BadContainer { format: "HDF5", cause: broken() }))
 }
 
 fn bad_hdf5(cause: Hdf5Error) -> FormatError {

@@ -8,8 +8,8 @@ use crate::simulator::{Simulator, SimulatorConfig};
 
 /// *Simulated* recordings of MNIST or Fashion-MNIST images. Events are made on demand.
 ///
-/// With MNIST's training images, sample `i` shows the digit of N-MNIST's `Train/<class>/<i + 1>.bin`; call whatever
-/// is measured on it simulated.
+/// With MNIST's training images, sample `i` shows the digit of N-MNIST's `Train/<class>/<i + 1>.bin`; call
+/// whatever is measured on it simulated.
 #[derive(Debug, Clone)]
 pub struct SimulatedImages {
     images: IdxImages,

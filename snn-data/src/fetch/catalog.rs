@@ -1,9 +1,9 @@
 //! The published data sets that this crate reads: where they are, their hashes, terms and citations.
 //!
-//! Addresses and hashes are those of the publishers where these state them, else those that Tonic 1.7, SpikingJelly 2.0 and
-//! torchvision use (MD5). A host that sends anything else is noticed by the hash. Lengths are given where they are
-//! published. Addresses change: they were last compared with these packages in November 2026, and **not** each
-//! downloaded.
+//! Addresses and hashes are those of the publishers where these state them, else those that Tonic 1.7,
+//! SpikingJelly 2.0 and torchvision use (MD5). A host that sends anything else is noticed by the hash. Lengths are
+//! given where they are published. Addresses change: they were last compared with these packages in November 2026,
+//! and **not** each downloaded.
 
 use super::{Access, Digest, RemoteFile, Source, Unpack};
 

@@ -105,8 +105,8 @@ fn bring_unpacked(
     fs::rename(&unpacking, work.path(".unpacked")).map_err(FetchError::io("rename", &unpacking))
 }
 
-/// Moves what lies in `from` to `folder`; returns the names. The list of names is written before the first is moved, so that
-/// a later run knows what was moved by an interrupted one.
+/// Moves what lies in `from` to `folder`; returns the names. The list of names is written before the first is
+/// moved, so that a later run knows what was moved by an interrupted one.
 fn move_all(from: &Path, folder: &Path, list: &Path) -> Result<Vec<String>, FetchError> {
     let names = match fs::read_to_string(list) {
         Ok(text) => text.lines().map(str::to_owned).collect(),

@@ -63,6 +63,8 @@ const POLARITY: u16 = 1;
 const TIME_BITS: u32 = 31;
 /// Largest column and row.
 const MAX_PIXEL: u16 = (1 << 15) - 1;
+/// Events that are decoded at a time, so that they stay in the nearest cache.
+const BLOCK: usize = 512;
 /// Events of a packet that [`encode`] writes.
 const WRITTEN: usize = 4096;
 
@@ -285,13 +287,7 @@ impl Aedat31 {
         if (packet.event_size, packet.time_at, packet.base_us) == (EVENT_BYTES, 4, 0)
             && all_fit(words, self.sensor)
         {
-            events.extend_by(
-                words,
-                |word| pixel(data_of(word), 17),
-                |word| pixel(data_of(word), 2),
-                |word| data_of(word) & 2 != 0,
-                time_of,
-            );
+            words.chunks(BLOCK).for_each(|words| extend(events, words));
             return Ok(bytes.len());
         }
         let mut each = |data: [u8; 4], time: [u8; 4], k: usize| {
@@ -407,15 +403,32 @@ fn read_event(data: u32, time: u32, base_us: u64, offset: usize) -> Result<Optio
 
 /// Whether all events are valid ones of the sensor, so that none needs a look of its own.
 fn all_fit(words: &[[u8; EVENT_BYTES]], sensor: Option<SensorSize>) -> bool {
-    let (mut valid, mut times, mut x, mut y) = (1, 0, 0, 0);
-    for &word in words {
+    let (all, any) = words.iter().fold((u64::MAX, 0), |(all, any), &word| {
+        let word = u64::from_le_bytes(word);
+        (all & word, any | word)
+    });
+    let is_inside = |sensor: SensorSize, word| {
         let data = data_of(word);
-        valid &= data;
-        times |= time_of(word);
-        x = x.max(pixel(data, 17));
-        y = y.max(pixel(data, 2));
-    }
-    valid == 1 && times >> TIME_BITS == 0 && sensor.is_none_or(|sensor| sensor.contains(x, y))
+        sensor.contains(pixel(data, 17), pixel(data, 2))
+    };
+    // The bits that any event has make up no less than its largest column and row.
+    let are_inside =
+        |sensor| is_inside(sensor, any.to_le_bytes()) || words.iter().all(|&word| is_inside(sensor, word));
+    all & 1 == 1 && any >> 63 == 0 && sensor.is_none_or(are_inside)
+}
+
+/// Appends at most [`BLOCK`] events that fit, whose times are those of the words.
+fn extend(events: &mut EventStream, words: &[[u8; EVENT_BYTES]]) {
+    // Columns that are made of words without the times in between are made twice as fast.
+    let mut data = [0; BLOCK];
+    data.iter_mut().zip(words).for_each(|(data, &word)| *data = data_of(word));
+    let data = || data.iter().copied().take(words.len());
+    events.extend_columns(
+        data().map(|data| pixel(data, 17)),
+        data().map(|data| pixel(data, 2)),
+        data().map(|data| data & 2 != 0),
+        words.iter().map(|&word| time_of(word)),
+    );
 }
 
 fn data_of([a, b, c, d, ..]: [u8; EVENT_BYTES]) -> u32 {

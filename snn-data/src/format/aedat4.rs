@@ -1,10 +1,10 @@
 //! AEDAT 4 (`.aedat4`): iniVation's DV software and `dv-processing` (feature `aedat4`).
 //!
-//! `#!AER-DAT4.0\r\n`, then a size-prefixed FlatBuffer `IOHE` with the kind of compression, the position of the table at
-//! the end of the file (-1 without one), and an XML text that lists the streams. Then packets up to the table: the number of
-//! the stream and the bytes that follow (each 32 bits, little-endian), and these bytes, each packet a compressed
-//! (LZ4 frame, Zstandard frame, or not) size-prefixed FlatBuffer. Event packets have the identifier `EVTS` and a vector
-//! of structs of 16 bytes:
+//! `#!AER-DAT4.0\r\n`, then a size-prefixed FlatBuffer `IOHE` with the kind of compression, the position of the
+//! table at the end of the file (-1 without one), and an XML text that lists the streams. Then packets up to the
+//! table: the number of the stream and the bytes that follow (each 32 bits, little-endian), and these bytes, each
+//! packet a compressed (LZ4 frame, Zstandard frame, or not) size-prefixed FlatBuffer. Event packets have the
+//! identifier `EVTS` and a vector of structs of 16 bytes:
 //!
 //! | bytes | value |
 //! |---|---|
@@ -12,23 +12,26 @@
 //! | 8..10, 10..12 | x, y, signed |
 //! | 12 | polarity, 1 is ON |
 //!
-//! The origin is top-left. Of several streams of events the first is read; packets of others (frames, inertial data, triggers)
-//! are skipped and counted, without unpacking them where the XML text says what they are.
+//! The origin is top-left. Of several streams of events the first is read; packets of others (frames, inertial
+//! data, triggers) are skipped and counted, without unpacking them where the XML text says what they are.
 //!
 //! # Traps
 //!
-//! - Times need 51 bits: [`Decode::origin_us`] is the multiple of 2^31 us before the first, so that 36 minutes fit at least.
+//! - Times need 51 bits: [`Decode::origin_us`] is the multiple of 2^31 us before the first, so that 36 minutes fit
+//!   at least.
 //! - A recording that was not closed has no table (position -1) and often ends within a packet: read it with
 //!   [`Damage::Keep`](super::decode::Damage).
 //! - The table's position may not be where packets end; it is obeyed.
 //! - A packet may expand to 300 bytes a byte, plus 4 KiB, and a Zstandard window may have 8 MiB; more is refused.
 //!
-//! Tested on files that `dv-processing` 2.0.4 wrote, of each compression, and on bytes written after the specification.
+//! Tested on files that `dv-processing` 2.0.4 wrote, of each compression, and on bytes written after the
+//! specification.
 //!
 //! # References
 //!
-//! iniVation, "AEDAT 4.0 file format", <https://docs.inivation.com/software/software-advanced-usage/file-formats/aedat-4.0.html>;
-//! Google, "FlatBuffers internals", <https://flatbuffers.dev/internals/>; RFC 8878 (Zstandard).
+//! iniVation, "AEDAT 4.0 file format",
+//! <https://docs.inivation.com/software/software-advanced-usage/file-formats/aedat-4.0.html>; Google, "FlatBuffers
+//! internals", <https://flatbuffers.dev/internals/>; RFC 8878 (Zstandard).
 
 mod flatbuffer;
 mod packet;
@@ -69,9 +72,10 @@ pub(super) const SPEC: Spec = Spec {
 ///
 /// # Errors
 ///
-/// [`FormatError::Empty`], [`FormatError::BadHeaderLine`], [`FormatError::BadWord`] and [`FormatError::TooLong`] for the
-/// header; [`FormatError::Truncated`]; [`FormatError::BadPacket`] for a packet that cannot be unpacked or is no FlatBuffer;
-/// [`FormatError::OutsideSensor`] and [`FormatError::TimeOverflow`] with the offset of the packet.
+/// [`FormatError::Empty`], [`FormatError::BadHeaderLine`], [`FormatError::BadWord`] and [`FormatError::TooLong`]
+/// for the header; [`FormatError::Truncated`]; [`FormatError::BadPacket`] for a packet that cannot be unpacked or
+/// is no FlatBuffer; [`FormatError::OutsideSensor`] and [`FormatError::TimeOverflow`] with the offset of the
+/// packet.
 ///
 /// # Examples
 ///

@@ -1,18 +1,25 @@
 //! A file of events in any of the formats: which one it is, reading and writing.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 #[cfg(feature = "aedat4")]
 use super::aedat4;
-use super::decode::{Damage, Decode, Recording, decode};
+use super::decode::{self, Damage, Decode, Recording};
 #[cfg(feature = "npy")]
 use super::npy_events;
-use super::{aedat2, aedat31, dat, es, evt2, evt3, evt21, nmnist_bin, read_file, write_file};
+#[cfg(feature = "npy")]
+use super::read_file;
+use super::{aedat2, aedat31, dat, es, evt2, evt3, evt21, nmnist_bin, write_file};
 use crate::error::{DataError, FormatError};
 use crate::event::{EventStream, SensorSize};
+use crate::num::index;
 
 /// Bytes that are looked at to find the format.
-const HEAD: usize = 1 << 12;
+const HEAD: u64 = 1 << 12;
+/// The first bytes of an HDF5 file.
+const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
 
 /// A format of event files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,7 +127,7 @@ impl EventFormat {
     /// assert_eq!(EventFormat::detect(Path::new("00001.bin"), &[3, 5, 0x80]), Some(EventFormat::Bin40));
     /// ```
     pub fn detect(path: &Path, head: &[u8]) -> Option<Self> {
-        let head = &head[..head.len().min(HEAD)];
+        let head = &head[..head.len().min(index(HEAD))];
         let ending = ending_of(path);
         Self::find(|spec| (spec.begins)(head)).or_else(|| Self::find(|spec| spec.endings.contains(&&*ending)))
     }
@@ -132,8 +139,8 @@ impl EventFormat {
         Self::find(|spec| spec.endings_written.contains(&&*ending))
     }
 
-    /// Its state machine; `sensor` is for formats that do not name it, and tells cameras apart in AEDAT 2.0. Archives of
-    /// NumPy are no streams: [`read`] reads them.
+    /// Its state machine; `sensor` is for formats that do not name it, and tells cameras apart in AEDAT 2.0.
+    /// Archives of NumPy are no streams: [`read`] reads them.
     pub fn decoder(self, sensor: Option<SensorSize>) -> Box<dyn Decode> {
         (self.spec().decoder)(sensor)
     }
@@ -154,26 +161,42 @@ pub struct ReadOptions {
     pub damage: Damage,
 }
 
-/// Reads a file of events.
+/// Reads a file of events, piece by piece but for archives of NumPy.
+///
+/// HDF5 files, which hold the many recordings of SHD and SSC, are none; `datasets::shd` reads them (feature
+/// `hdf5`).
 ///
 /// # Errors
 ///
-/// [`DataError::Io`]; [`DataError::UnknownFormat`]; [`DataError::Malformed`] with offset and field, unless
-/// [`Damage::Keep`] was asked for.
+/// [`DataError::Io`]; [`DataError::UnknownFormat`], [`DataError::ManyRecordings`] for HDF5;
+/// [`DataError::Malformed`] with offset and field, unless [`Damage::Keep`] was asked for.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<(EventFormat, Recording), DataError> {
-    let bytes = read_file(path)?;
-    let format = options.format.or_else(|| EventFormat::detect(path, &bytes));
-    let format = format.ok_or_else(|| DataError::UnknownFormat { path: path.to_owned() })?;
-    let recording = decode_as(format, &bytes, options);
-    Ok((format, recording.map_err(DataError::malformed(path))?))
+    let (mut file, mut head) = (File::open(path).map_err(DataError::io("read", path))?, Vec::new());
+    file.by_ref().take(HEAD).read_to_end(&mut head).map_err(DataError::io("read", path))?;
+    let format = options.format.or_else(|| EventFormat::detect(path, &head));
+    let format = format.ok_or_else(|| unknown(path, &head))?;
+    #[cfg(feature = "npy")]
+    if format == EventFormat::Npy && npy_events::is_archive(&head) {
+        let decoded = npy_events::decode(&read_file(path)?, &npy_events::NpyOptions::default());
+        return Ok((format, decoded.map_err(DataError::malformed(path))?));
+    }
+    let recording = decode::read(head.chain(file), format.decoder(options.sensor), options.damage);
+    let recording = recording.map_err(|error| match error {
+        DataError::Read(cause) => DataError::io("read", path)(cause),
+        DataError::Stream(problem) => DataError::malformed(path)(problem),
+        other => other,
+    })?;
+    Ok((format, recording))
 }
 
-fn decode_as(format: EventFormat, bytes: &[u8], options: &ReadOptions) -> Result<Recording, FormatError> {
-    #[cfg(feature = "npy")]
-    if format == EventFormat::Npy && npy_events::is_archive(bytes) {
-        return npy_events::decode(bytes, &npy_events::NpyOptions::default());
+/// Why a file that begins with `head` is not read.
+fn unknown(path: &Path, head: &[u8]) -> DataError {
+    let path = path.to_owned();
+    if head.starts_with(HDF5) {
+        DataError::ManyRecordings { path }
+    } else {
+        DataError::UnknownFormat { path }
     }
-    decode(format.decoder(options.sensor), bytes, options.damage)
 }
 
 /// The bytes of a file of events; without a sensor, formats that name one get the smallest that holds all events.
@@ -242,6 +265,15 @@ mod tests {
             message.contains("notes.txt: neither its first bytes nor its name tell a format"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_file_of_many_recordings_is_sent_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shd_train.h5");
+        std::fs::write(&path, [HDF5, &[0; 40]].concat()).unwrap();
+        let message = read(&path, &ReadOptions::default()).unwrap_err().to_string();
+        assert!(message.ends_with("open the folder it lies in as data set shd or ssc"), "{message}");
     }
 
     #[test]

@@ -14,8 +14,9 @@ const MAX_HELD: usize = 1 << 28;
 ///
 /// The same machine serves files in memory ([`decode`]) and streams ([`EventReader`]).
 pub trait Decode: Send {
-    /// Takes the whole words or packets at the front of `bytes`, which begin `offset` bytes into the file, and appends
-    /// their events. Returns the number of bytes taken; the others are offered again, with more behind them.
+    /// Takes the whole words or packets at the front of `bytes`, which begin `offset` bytes into the file, and
+    /// appends their events. Returns the number of bytes taken; the others are offered again, with more behind
+    /// them.
     ///
     /// # Errors
     ///
@@ -39,7 +40,8 @@ pub trait Decode: Send {
         0
     }
 
-    /// Words, packets or records met so far that are no valid events of the sensor: triggers, images, inertial data, ...
+    /// Words, packets or records met so far that are no valid events of the sensor: triggers, images, inertial
+    /// data, ...
     fn n_skipped(&self) -> usize {
         0
     }
@@ -101,6 +103,13 @@ pub struct Recording {
     pub damage: Option<FormatError>,
 }
 
+impl Recording {
+    fn of(decoder: &impl Decode, events: EventStream, damage: Option<FormatError>) -> Self {
+        let (sensor, origin_us, n_skipped) = (decoder.sensor(), decoder.origin_us(), decoder.n_skipped());
+        Self { events, sensor, origin_us, n_skipped, damage }
+    }
+}
+
 /// What to do with a file that is cut short, or wrong from some offset on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Damage {
@@ -123,8 +132,27 @@ pub fn decode(mut decoder: impl Decode, bytes: &[u8], damage: Damage) -> Result<
         (Err(error), Damage::Refuse) => return Err(error),
         (result, _) => result.err(),
     };
-    let (sensor, origin_us, n_skipped) = (decoder.sensor(), decoder.origin_us(), decoder.n_skipped());
-    Ok(Recording { events, sensor, origin_us, n_skipped, damage })
+    Ok(Recording::of(&decoder, events, damage))
+}
+
+/// Decodes a stream to its end; of its bytes, only what the decoder holds back is kept in memory.
+///
+/// # Errors
+///
+/// [`DataError::Read`] for the source; [`DataError::Stream`] with that of the decoder, unless `damage` says to
+/// keep what comes before it.
+pub fn read(source: impl Read, decoder: impl Decode, damage: Damage) -> Result<Recording, DataError> {
+    let mut reader = EventReader::new(source, decoder);
+    let mut events = EventStream::default();
+    let damage = loop {
+        match reader.read_into(&mut events) {
+            Ok(true) => {}
+            Ok(false) => break None,
+            Err(DataError::Stream(problem)) if damage == Damage::Keep => break Some(problem),
+            Err(error) => return Err(error),
+        }
+    };
+    Ok(Recording::of(&reader.decoder, events, damage))
 }
 
 /// Decodes a stream in bounded memory, a chunk of events at a time.
@@ -147,8 +175,10 @@ pub fn decode(mut decoder: impl Decode, bytes: &[u8], damage: Damage) -> Result<
 pub struct EventReader<R, D> {
     source: R,
     decoder: D,
-    /// Bytes that were read but not taken yet, and how many before them were.
-    held: Vec<u8>,
+    /// Begins with the bytes that were read but not taken yet.
+    buffer: Vec<u8>,
+    n_held: usize,
+    /// How many bytes were taken.
     offset: usize,
     is_over: bool,
 }
@@ -156,26 +186,29 @@ pub struct EventReader<R, D> {
 impl<R: Read, D: Decode> EventReader<R, D> {
     /// Reads `source` by the rules of `decoder`.
     pub fn new(source: R, decoder: D) -> Self {
-        Self { source, decoder, held: Vec::new(), offset: 0, is_over: false }
+        Self { source, decoder, buffer: Vec::new(), n_held: 0, offset: 0, is_over: false }
     }
 
     /// Appends some of the next events; `false` when the stream is over.
     ///
     /// # Errors
     ///
-    /// [`DataError::Read`] for the source, [`DataError::Stream`] with the offset for its bytes. The events before it
-    /// have been appended.
+    /// [`DataError::Read`] for the source, [`DataError::Stream`] with the offset for its bytes. The events before
+    /// it have been appended.
     pub fn read_into(&mut self, events: &mut EventStream) -> Result<bool, DataError> {
         if self.is_over {
             return Ok(false);
         }
         self.is_over = self.fill()? == 0;
-        let taken = self.decoder.feed(&self.held, self.offset, events).map_err(DataError::Stream)?;
-        self.held.drain(..taken);
+        let held = self.buffer.get(..self.n_held).unwrap_or_default();
+        let taken = self.decoder.feed(held, self.offset, events).map_err(DataError::Stream)?;
+        self.buffer.copy_within(taken..self.n_held, 0);
+        self.n_held -= taken;
         self.offset += taken;
         if self.is_over {
-            self.decoder.finish(&self.held, self.offset).map_err(DataError::Stream)?;
-        } else if self.held.len() > MAX_HELD {
+            let rest = self.buffer.get(..self.n_held).unwrap_or_default();
+            self.decoder.finish(rest, self.offset).map_err(DataError::Stream)?;
+        } else if self.n_held > MAX_HELD {
             let problem = FormatError::TooLong { offset: self.offset, limit: MAX_HELD };
             return Err(DataError::Stream(problem));
         }
@@ -187,14 +220,17 @@ impl<R: Read, D: Decode> EventReader<R, D> {
         &self.decoder
     }
 
+    /// Reads once, behind what is held; the number of bytes.
     fn fill(&mut self) -> Result<usize, DataError> {
-        let held = self.held.len();
-        self.held.resize(held + CHUNK, 0);
+        let room = self.n_held + CHUNK;
+        if self.buffer.len() < room {
+            self.buffer.resize(room, 0);
+        }
         loop {
-            match self.source.read(&mut self.held[held..]) {
+            match self.source.read(&mut self.buffer[self.n_held..room]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => {
-                    self.held.truncate(held + result.as_ref().map_or(0, |&n| n));
+                    self.n_held = room.min(self.n_held + result.as_ref().map_or(0, |&n| n));
                     return result.map_err(DataError::Read);
                 }
             }
@@ -233,8 +269,9 @@ pub(in crate::format) fn nothing_left(
 pub(super) mod testing {
     use super::*;
 
-    /// A file decodes to the same whatever the pieces it arrives in; cut anywhere it is an error at an offset within the
-    /// file, or the beginning of a whole file; and with [`Damage::Keep`] the events before the cut are there.
+    /// A file decodes to the same whatever the pieces it arrives in; cut anywhere it is an error at an offset
+    /// within the file, or the beginning of a whole file; and with [`Damage::Keep`] the events before the cut are
+    /// there.
     pub(in super::super) fn check_decoder<D: Decode>(new: impl Fn() -> D, file: &[u8]) {
         let whole = decode(new(), file, Damage::Refuse).unwrap();
         for piece in [1, 2, 3, 7, 64] {

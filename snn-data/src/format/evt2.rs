@@ -15,8 +15,8 @@
 //!
 //! - Events before the first `TIME_HIGH` have no known time; they are skipped and counted.
 //! - The clock has 34 bits and starts with the camera, not with the recording. Where it begins beyond 2^31 us (36
-//!   minutes), [`Decode::origin_us`](super::decode::Decode::origin_us) is the last multiple of 2^31 us before, so that at least another 36 minutes
-//!   fit into `t`.
+//!   minutes), [`Decode::origin_us`](super::decode::Decode::origin_us) is the last multiple of 2^31 us before, so
+//!   that at least another 36 minutes fit into `t`.
 //! - The clock wraps at 2^34 us (4.8 hours). A `TIME_HIGH` that steps back by up to a quarter of its range is
 //!   taken at its word (jitter, or a clock that was reset); a larger step back is a wrap.
 //! - Older cameras write no size of the sensor; [`Decode::sensor`](super::decode::Decode::sensor) is then `None`.
@@ -27,6 +27,7 @@
 
 use super::any::Spec;
 use super::decode::{self, Damage, Recording};
+use super::prophesee::clock::{Clock, LOW_BITS};
 use super::prophesee::header::{self, Head, raw_text};
 use super::prophesee::pixels::{EVT_PIXELS, bits, check_pixel};
 use super::prophesee::raw::{Raw, Words};
@@ -36,10 +37,6 @@ use crate::event::{Event, EventStream, SensorSize};
 /// Bytes of one word.
 pub const WORD_BYTES: usize = 4;
 const TIME_HIGH: u32 = 8;
-/// Bits of the time that an event has itself.
-const LOW_BITS: u32 = 6;
-/// Bits of the time that a `TIME_HIGH` has.
-const HIGH_BITS: u32 = 28;
 /// What the header must say.
 const ENCODING: (&str, &str) = ("2.0", "EVT2");
 
@@ -121,45 +118,6 @@ impl Words<WORD_BYTES> for Evt2Words {
     }
 }
 
-/// The 34-bit clock of EVT 2.0 and 2.1.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Clock {
-    high: Option<u64>,
-    origin_us: u64,
-}
-
-impl Clock {
-    pub(super) fn set_high(&mut self, word: u32) {
-        let high = unwrap_high(self.high, word, HIGH_BITS);
-        if self.high.is_none() {
-            self.origin_us = high << LOW_BITS >> 31 << 31;
-        }
-        self.high = Some(high);
-    }
-
-    /// Time of an event with the given low bits; `None` while the high ones are not known.
-    pub(super) fn time(&self, low: u32, offset: usize) -> Option<Result<u32, FormatError>> {
-        let t = (self.high? << LOW_BITS | u64::from(low)).checked_sub(self.origin_us);
-        Some(t.and_then(|t| u32::try_from(t).ok()).ok_or(FormatError::TimeOverflow { offset }))
-    }
-
-    pub(super) fn origin_us(&self) -> i64 {
-        i64::try_from(self.origin_us).unwrap_or(i64::MAX)
-    }
-}
-
-/// The value of a `TIME_HIGH` of `n_bits` bits that may have wrapped since `last`.
-///
-/// A step back by up to a quarter of the range, though not below zero, is a step back; all others are steps
-/// forward.
-pub(super) fn unwrap_high(last: Option<u64>, word: u32, n_bits: u32) -> u64 {
-    let (word, range) = (u64::from(word), 1 << n_bits);
-    let Some(last) = last else { return word };
-    let forward = word.wrapping_sub(last) % range;
-    let back = range - forward;
-    if back <= range / 4 && back <= last { last - back } else { last + forward }
-}
-
 /// Encodes a recording; the header names `sensor` when there is one.
 ///
 /// Times may be in any order. A recording that starts beyond 2^31 us begins with a `TIME_HIGH` of 0, so that it is
@@ -236,16 +194,6 @@ mod tests {
         assert_eq!(read(&[high(3), 0, high(1), 0]).events.t(), [192, 64]);
         assert_eq!(read(&[high((1 << 25) - 1), 0]).origin_us, 0);
         assert_eq!(read(&[high(1 << 25), 0]).origin_us, 1 << 31);
-    }
-
-    #[test]
-    fn a_step_back_is_one_only_when_it_is_small() {
-        assert_eq!(unwrap_high(None, 9, 4), 9);
-        assert_eq!(unwrap_high(Some(9), 5, 4), 5);
-        assert_eq!(unwrap_high(Some(9), 4, 4), 20);
-        assert_eq!(unwrap_high(Some(17), 15, 4), 15);
-        assert_eq!(unwrap_high(Some(17), 1, 4), 17);
-        assert_eq!(unwrap_high(Some(1), 15, 4), 15);
     }
 
     #[test]

@@ -17,7 +17,8 @@
 //! - **Swapped halves.** Sensors of the IMX636 family send the upper 32 bits of a word first, each half
 //!   little-endian: the "legacy" byte order. Newer headers say so (`;endianness=legacy`, or a line `% endianness
 //!   legacy`), which is obeyed; older files of these cameras do not, and have to be read with [`Evt21::legacy`].
-//!   Read in the wrong order, a file gives few events, an absurd clock and a large [`Decode::n_skipped`](super::decode::Decode::n_skipped).
+//!   Read in the wrong order, a file gives few events, an absurd clock and a large
+//!   [`Decode::n_skipped`](super::decode::Decode::n_skipped).
 //! - The mask may reach beyond the right edge; only a set bit there is an error.
 //!
 //! This decoder follows the documentation; it has **not been checked against a recording of a camera**.
@@ -29,7 +30,7 @@
 
 use super::any::Spec;
 use super::decode::{self, Damage, Recording};
-use super::evt2::Clock;
+use super::prophesee::clock::Clock;
 use super::prophesee::header::{self, Head};
 use super::prophesee::pixels::{EVT_PIXELS, bits, push_vector};
 use super::prophesee::raw::{Raw, Words};

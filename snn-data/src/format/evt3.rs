@@ -32,7 +32,7 @@
 
 use super::any::Spec;
 use super::decode::{self, Damage, Recording};
-use super::evt2::unwrap_high;
+use super::prophesee::clock::unwrap_high;
 use super::prophesee::header::{self, Head, raw_text};
 use super::prophesee::pixels::{EVT_PIXELS, bits, check_pixel, push_vector};
 use super::prophesee::raw::{Raw, Words};

@@ -1,5 +1,6 @@
 //! What Prophesee's formats share.
 
+pub(super) mod clock;
 pub(super) mod header;
 pub(super) mod pixels;
 pub mod raw;

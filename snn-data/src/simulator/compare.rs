@@ -42,7 +42,8 @@ pub struct Comparison {
     pub rate_correlation: f64,
     /// Mean over pairs of the Pearson correlation, over pixels and polarities, of the numbers of events.
     pub place_correlation: f64,
-    /// The same of each recording with the simulated one of the next image: what chance and the shape of all digits give.
+    /// The same of each recording with the simulated one of the next image: what chance and the shape of all
+    /// digits give.
     pub place_correlation_of_others: f64,
     /// Mean over pairs of the Pearson correlation over pixels, polarities and thirds of 105 ms.
     pub place_and_time_correlation: f64,
@@ -120,8 +121,8 @@ impl Profile {
 ///
 /// # Errors
 ///
-/// [`DataError::BadSetting`] unless both have the same number of samples, at least two, and the same sensor; that of the
-/// first sample that cannot be read.
+/// [`DataError::BadSetting`] unless both have the same number of samples, at least two, and the same sensor; that
+/// of the first sample that cannot be read.
 pub fn compare(real: &dyn Dataset, simulated: &dyn Dataset) -> Result<Comparison, DataError> {
     let n = real.len();
     let expected = "as many as there are recordings, at least 2";

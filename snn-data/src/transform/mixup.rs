@@ -32,8 +32,8 @@ impl Mixup {
     ///
     /// # Errors
     ///
-    /// [`DataError::BadSetting`] for an `alpha` that is not above 0, and for frames whose samples are not as many as the
-    /// labels.
+    /// [`DataError::BadSetting`] for an `alpha` that is not above 0, and for frames whose samples are not as many
+    /// as the labels.
     pub fn apply(
         &self,
         frames: &ArrayViewD<'_, f32>,

@@ -59,8 +59,8 @@ impl Transform for Drop {
 ///
 /// # References
 ///
-/// Delbruck, "Frame-free dynamic digital vision", 2008, section "background activity filter". Times must not decrease;
-/// an event earlier than its neighbor's latest counts as close to it.
+/// Delbruck, "Frame-free dynamic digital vision", 2008, section "background activity filter". Times must not
+/// decrease; an event earlier than its neighbor's latest counts as close to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Denoise {
     /// Longest time since the neighbor's event, in us.

@@ -29,8 +29,9 @@ impl Transform for Crop {
 
 /// Another sensor size: column `x` of `W` becomes `floor(x · W' / W)`, rows likewise.
 ///
-/// Every event is kept, so that counts of a smaller sensor are sums over the pixels it merges; a larger one has empty
-/// pixels in between. To keep rates instead, drop events with probability `1 − W'H' / (WH)` by [`Drop`](super::Drop).
+/// Every event is kept, so that counts of a smaller sensor are sums over the pixels it merges; a larger one has
+/// empty pixels in between. To keep rates instead, drop events with probability `1 − W'H' / (WH)` by
+/// [`Drop`](super::Drop).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resize {
     /// The new size.
@@ -96,7 +97,8 @@ impl Transform for RandomFlip {
     }
 }
 
-/// A shift by up to so many pixels, drawn anew for each recording; what leaves the sensor comes in on the other side.
+/// A shift by up to so many pixels, drawn anew for each recording; what leaves the sensor comes in on the other
+/// side.
 ///
 /// For a shift without wrapping see [`Augment`](super::Augment).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

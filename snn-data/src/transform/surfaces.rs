@@ -6,13 +6,13 @@ use crate::error::DataError;
 use crate::event::{Event, EventStream, SensorSize};
 use crate::num::{index, wide};
 
-/// Time surfaces `[T, 2, H, W]`: at the end of each of `n` equal bins, `exp(−(t_end − t_latest) / τ)` for the latest event of
-/// each pixel and polarity so far, 0 where there was none.
+/// Time surfaces `[T, 2, H, W]`: at the end of each of `n` equal bins, `exp(−(t_end − t_latest) / τ)` for the
+/// latest event of each pixel and polarity so far, 0 where there was none.
 ///
 /// # References
 ///
-/// Lagorce et al., "HOTS: a hierarchy of event-based time-surfaces for pattern recognition", 2017, equation 3. Deviation:
-/// surfaces at fixed times for the whole sensor, not around each event.
+/// Lagorce et al., "HOTS: a hierarchy of event-based time-surfaces for pattern recognition", 2017, equation 3.
+/// Deviation: surfaces at fixed times for the whole sensor, not around each event.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TimeSurfaces {
     /// Number of surfaces T.
@@ -49,13 +49,13 @@ impl TimeSurfaces {
     }
 }
 
-/// Voxel grids `[T, 1, H, W]`: each event adds its polarity (1 or −1) to the two nearest of `n` points in time, in proportion
-/// to its closeness.
+/// Voxel grids `[T, 1, H, W]`: each event adds its polarity (1 or −1) to the two nearest of `n` points in time, in
+/// proportion to its closeness.
 ///
 /// # References
 ///
-/// Zhu, Yuan, Chaney and Daniilidis, "Unsupervised event-based learning of optical flow, depth, and egomotion", 2019,
-/// equations 1 and 2; times are scaled by the window, not by the first and the last event.
+/// Zhu, Yuan, Chaney and Daniilidis, "Unsupervised event-based learning of optical flow, depth, and egomotion",
+/// 2019, equations 1 and 2; times are scaled by the window, not by the first and the last event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VoxelGrid {
     /// Number of points in time T.

@@ -1,4 +1,5 @@
-//! As much of FlatBuffers as event files need: tables with numbers, texts and vectors of structs. Every access is checked.
+//! As much of FlatBuffers as event files need: tables with numbers, texts and vectors of structs. Every access is
+//! checked.
 
 /// A table in a buffer.
 #[derive(Debug, Clone, Copy)]
@@ -55,8 +56,8 @@ impl<'a> Table<'a> {
         str::from_utf8(self.structs(k, 1)?).ok()
     }
 
-    /// The bytes of a field that is a vector of structs of `size` bytes; empty without the field. None if it leads out of
-    /// the buffer.
+    /// The bytes of a field that is a vector of structs of `size` bytes; empty without the field. None if it leads
+    /// out of the buffer.
     pub(super) fn structs(&self, k: usize, size: usize) -> Option<&'a [u8]> {
         let Some(field) = self.field(k) else { return Some(&[]) };
         let vector = field.checked_add(to_usize(u32_at(self.buffer, field)?)?)?;

@@ -7,7 +7,8 @@ const LZ4: &[u8] = include_bytes!("../../../tests/fixtures/events_lz4.aedat4");
 const ZSTD: &[u8] = include_bytes!("../../../tests/fixtures/events_zstd.aedat4");
 const START_US: i64 = 1_700_000_000_000_000;
 
-/// A size-prefixed FlatBuffer of one table, whose fields are these 4-byte words after each other; `tail` follows it.
+/// A size-prefixed FlatBuffer of one table, whose fields are these 4-byte words after each other; `tail` follows
+/// it.
 fn flatbuffer(identifier: &[u8; 4], fields: &[u32], tail: &[u8]) -> Vec<u8> {
     let n = u16::try_from(fields.len()).unwrap();
     let list_len = 4 + 2 * n + 2 * (n % 2);
