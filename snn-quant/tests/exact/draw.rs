@@ -118,7 +118,7 @@ fn draw_network(d: &mut Draw, seed: u64) -> Option<Sequential> {
 }
 
 fn draw_weight_spec(d: &mut Draw, is_readout: bool) -> QuantSpec {
-    let bits = BitWidth::new(d.of(&[1, 2, 2, 3, 4, 5, 8, 8, 16])).unwrap();
+    let bits = BitWidth::new(d.of(&[1, 2, 2, 3, 4, 5, 8, 8, 16, 16])).unwrap();
     if bits.get() > 1 && d.is(5) {
         let fixed = FixedPointSpec { int_bits: IntBits::Fixed(d.of(&[0, 1])), ..FixedPointSpec::new(bits) };
         return QuantSpec::FixedPoint(fixed);
@@ -184,7 +184,7 @@ fn draw_plan(d: &mut Draw, net: &Sequential, input_max: u8) -> QuantPlan {
 /// A network that can be exact, and frames for it; `None` where the plan was refused.
 pub(crate) fn draw(seed: u64) -> Option<(Exact, Tensor<f32>)> {
     let d = &mut Draw::new(seed);
-    let input_max = d.of(&[1, 1, 3, 255]);
+    let input_max = d.of(&[1, 1, 3, 255, 255]);
     let net = draw_network(d, seed)?;
     let plan = draw_plan(d, &net, input_max);
     let (n_steps, batch) = (2 + d.below(6), 1 + d.below(2));
