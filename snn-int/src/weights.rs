@@ -139,7 +139,7 @@ impl<'a> Weights<'a> {
         let n = sums.len();
         if let [Some(a), Some(b), Some(c), Some(d)] = first.map(|first| self.bytes(first, n)) {
             for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-                *sum = sum.plus(byte(*a).plus(byte(*b))).plus(byte::<S>(*c).plus(byte(*d)));
+                *sum = sum.plus(byte::<S>(*a).plus(byte(*b))).plus(byte::<S>(*c).plus(byte(*d)));
             }
         } else {
             first.into_iter().for_each(|first| self.add(first, 1, sums));
