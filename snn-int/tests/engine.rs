@@ -67,12 +67,28 @@ proptest! {
     #[test]
     fn any_bytes_are_refused_or_run(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         run(&bytes);
-        let mut with_header = b"SNNI\x01\0\0\0".to_vec();
-        with_header.extend(u32::try_from(16 + bytes.len()).unwrap().to_le_bytes());
-        with_header.extend(crc32(&bytes).to_le_bytes());
-        with_header.extend(bytes);
-        run(&with_header);
+        run(&with_header(&bytes));
     }
+}
+
+#[test]
+fn a_model_cut_anywhere_is_refused_or_run() {
+    for seed in 0..12 {
+        let bytes = draw_model(seed).to_bytes().unwrap();
+        let body = &bytes[16..];
+        for end in 0..body.len().min(600) {
+            run(&with_header(&body[..end]));
+        }
+    }
+}
+
+/// A body with a header that fits it, as the fuzz target makes them.
+fn with_header(body: &[u8]) -> Vec<u8> {
+    let mut bytes = b"SNNI\x01\0\0\0".to_vec();
+    bytes.extend(u32::try_from(16 + body.len()).unwrap().to_le_bytes());
+    bytes.extend(crc32(body).to_le_bytes());
+    bytes.extend(body);
+    bytes
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
