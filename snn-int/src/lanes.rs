@@ -4,6 +4,11 @@
 //! of fixed point, whose numbers all stay far below 2^31; others go through `Cell::step` itself. Choices that the slow step
 //! makes by branches are made here by masks, which are 0 or −1.
 
+#![cfg_attr(
+    not(feature = "alloc"),
+    allow(dead_code, reason = "only engines in memory of their own look at a model before they run it")
+)]
+
 use crate::model::Layer;
 use crate::neuron::{Cell, Firing, Leak, Placement, Reset, ResetTime, Rounding, SpikeWhen, Store, Tail};
 use crate::num::{low_i32, low_u8};
