@@ -2,7 +2,11 @@
 //!
 //! With `SNN_VERIFY=all` each network is compared on all recordings of the folder, else on a few.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail by panic, and say what was found"
+)]
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -29,6 +33,8 @@ const LEARNED: &str = "[weights.\"conv1.weight\"]\nbits = 4\nscheme = \"uniform\
     [weights.\"conv2.weight\"]\nbits = 3\nscheme = \"uniform\"\nscale = \"learned\"\n";
 
 const WIDE: &str = "[weights.\"conv3.weight\"]\nscheme = \"uniform\"\nbits = 16\n";
+
+const TRAINED: &[&str] = &["--bits", "4", "--epochs", "1"];
 
 /// A folder for the test with lists of some recordings to learn from and to compare on.
 struct Fixture {
@@ -114,7 +120,6 @@ impl Fixture {
 fn small_networks_are_exact_on_recordings() {
     let Some(fixture) = Fixture::new() else { return };
     let small = "12C5s2-LIF-32C5s2-LIF-10-LIF";
-    let trained = ["--bits", "4", "--epochs", "1"];
     for case in [
         Case {
             layers: small,
@@ -123,10 +128,10 @@ fn small_networks_are_exact_on_recordings() {
             quantize: &["--bits", "2", "--membrane-bits", "2", "--epochs", "1"],
         },
         Case { layers: small, set: &[], plan: "", quantize: &["--bits", "1", "--epochs", "1"] },
-        Case { layers: small, set: &[], plan: TABLES, quantize: &trained },
-        Case { layers: small, set: &[], plan: LEARNED, quantize: &trained },
-        Case { layers: "12C5-BN-P2-LIF-32C5-BN-AP2-LIF-10-BN-LIF", set: &[], plan: "", quantize: &trained },
-        Case { layers: "64-RLIF-10-LIF", set: &[], plan: "", quantize: &trained },
+        Case { layers: small, set: &[], plan: TABLES, quantize: TRAINED },
+        Case { layers: small, set: &[], plan: LEARNED, quantize: TRAINED },
+        Case { layers: "12C5-BN-P2-LIF-32C5-BN-AP2-LIF-10-BN-LIF", set: &[], plan: "", quantize: TRAINED },
+        Case { layers: "64-RLIF-10-LIF", set: &[], plan: "", quantize: TRAINED },
     ] {
         fixture.holds(&case);
     }

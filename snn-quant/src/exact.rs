@@ -214,6 +214,7 @@ impl Module for Exact {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "integers and constants are compared exactly")]
 mod tests {
     use super::*;
     use snn_core::exec::Eager;
