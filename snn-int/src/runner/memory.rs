@@ -261,3 +261,36 @@ pub(super) fn with_unpacked<'l>(layer: Layer<'l>, unpacked: &mut &'l [u8]) -> La
     };
     Layer { synapses, recurrent, ..layer }
 }
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+    use crate::Shape;
+    use crate::neuron::{Neuron, Store, Width};
+    use crate::spec::{Codes, LayerSpec, ModelSpec, SynapseSpec};
+    use alloc::string::String;
+    use alloc::vec;
+
+    /// Whether the layer of 40 inputs is summed in 16 bits, and whether its neurons go without branches.
+    fn fast(bits: u8, code: i16, input_max: u8, neuron: Neuron) -> (bool, bool) {
+        let weights = Codes { bits, values: vec![code; 40 * 2] };
+        let mut layer = LayerSpec::new("fc", SynapseSpec::Dense { n_out: 2, weights }, neuron, 9);
+        if matches!(neuron.store, Store::Levels { .. }) {
+            layer.levels = vec![0, 5, 2];
+        }
+        let spec = ModelSpec { input: Shape::flat(40), input_max, layers: vec![layer], meta: String::new() };
+        let bytes = spec.to_bytes().unwrap();
+        let path = paths(&Model::from_bytes(&bytes).unwrap())[0];
+        (path.is_narrow, path.lanes.is_some())
+    }
+
+    #[test]
+    fn fast_paths_are_taken_where_they_are_exact() {
+        let lif = Neuron::lif(Width::saturating(16));
+        assert_eq!(fast(8, 127, 6, lif), (true, true));
+        assert_eq!(fast(8, 127, 7, lif), (false, true), "40 · 127 · 7 is more than 32,767");
+        assert_eq!(fast(16, -32_767, 255, lif), (false, false), "sums may reach 334 million");
+        assert_eq!(fast(2, 1, 1, Neuron::lif(Width::wrapping(16))), (true, false));
+        assert_eq!(fast(2, 1, 1, Neuron { store: Store::Levels { bits: 1 }, ..lif }), (true, false));
+    }
+}
