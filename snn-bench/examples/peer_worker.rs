@@ -2,16 +2,23 @@
 //! network on given data when told so, and says how long it took.
 //!
 //! Arguments: the notation of the network, its neuron, its input shape, and a file of arrays (`x`, `labels`, parameters). Each
-//! line on stdin is a command: `grads FILE` writes the gradients and answers with the loss, `step` does a training step and
-//! `forward` an inference pass over the whole batch; both answer with milliseconds.
+//! line on stdin is a command: `grads FILE` writes the gradients and answers with the loss, `step` does a training step,
+//! `forward` an inference pass over the whole batch, `integer BITS` the same of the first sample in the integer engine; these
+//! answer with milliseconds. `outputs FILE` writes the spikes of the network as `spikes`, `model_bytes BITS` and `memory_bytes BITS` say
+//! what the engine takes.
 
 use anyhow::{Context, ensure};
 use snn_autodiff::fit::{Batch, BatchIter, BatchSource, Event, FitConfig, Progress, fit};
 use snn_autodiff::{Tape, optim::Adam};
+use snn_bench::integer::{DefaultBits, complete};
 use snn_core::layer::{Sequential, parse};
 use snn_core::neuron::{Firing, Lif, Reset, ResetGrad, ResetTime, SpikeWhen};
 use snn_core::surrogate::Surrogate;
-use snn_core::{Eager, Exec, Module, Pass, io, loss::Loss};
+use snn_core::{Eager, Exec, Module, Pass, Tensor, io, loss::Loss};
+use snn_int::{Engine, Model};
+use snn_quant::QuantPlan;
+use snn_quant::exact::{Exact, lower};
+use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -83,6 +90,43 @@ fn step(net: &mut Sequential, batch: &Batch, progress: &mut Progress) -> anyhow:
     Ok(())
 }
 
+fn outputs(net: &Sequential, batch: &Batch) -> Tensor<f32> {
+    let mut eager = Eager::<f32>::new();
+    let x = eager.input(&batch.x);
+    net.forward(&mut eager, &x, &Pass::inference())
+}
+
+/// The network in integers, with membranes of 16 bits, as the bytes of its model.
+fn model(net: &Sequential, bits: u32) -> anyhow::Result<Vec<u8>> {
+    let mut plan = QuantPlan::default();
+    complete(&mut plan, net, DefaultBits { weights: bits, membranes: 16 }, None)?;
+    if let Some(exact) = &mut plan.exact {
+        exact.input_max = 1;
+    }
+    Ok(lower(&Exact::new(net.clone(), plan)?, "")?.to_bytes()?)
+}
+
+fn no_model(bits: &str) -> String {
+    format!("no integer model of {bits} bits")
+}
+
+/// The steps of the first sample, as the engine takes them.
+fn frames(x: &Tensor<f32>) -> Vec<Vec<u8>> {
+    let of_step = x.len() / x.shape()[0];
+    let sample = of_step / x.shape()[1];
+    let frame = |step: &[f32]| step[..sample].iter().map(|&v| u8::from(v != 0.0)).collect();
+    x.as_slice().chunks(of_step).map(frame).collect()
+}
+
+fn run_integer(engine: &mut Engine<'_>, frames: &[Vec<u8>]) -> anyhow::Result<()> {
+    engine.reset();
+    for frame in frames {
+        engine.set_frame(frame)?;
+        engine.step();
+    }
+    Ok(())
+}
+
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [notation, framework, input, file, threads] = &args[..] else {
@@ -93,18 +137,41 @@ fn main() -> anyhow::Result<()> {
     let mut net = parse(notation, &input, neuron(framework)?.into())?.init(0)?;
     let batch = load(Path::new(file), &mut net)?;
     let mut progress = Progress::default();
+    let frames = frames(&batch.x);
+    let mut models = BTreeMap::new();
+    for bits in [1, 2, 4, 8] {
+        // What cannot be exact at this width is said when it is asked for.
+        if let Ok(bytes) = model(&net, bits) {
+            models.insert(bits.to_string(), bytes);
+        }
+    }
+    let mut engines = BTreeMap::new();
+    for (bits, bytes) in &models {
+        engines.insert(bits.as_str(), Engine::new(Model::from_bytes(bytes)?));
+    }
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let answer = match line.split_once(' ').unwrap_or((&line, "")) {
             ("grads", file) => f64::from(grads(&net, &batch, Path::new(file))?),
             ("step", _) => timed(|| step(&mut net, &batch, &mut progress))?,
             ("forward", _) => timed(|| {
-                let mut eager = Eager::<f32>::new();
-                let x = eager.input(&batch.x);
-                let y = net.forward(&mut eager, &x, &Pass::inference());
+                let y = outputs(&net, &batch);
                 ensure!(y.shape()[1] == batch.labels.len(), "an output for each sample");
                 Ok(())
             })?,
+            ("outputs", file) => {
+                let spikes = io::Array::from(&outputs(&net, &batch));
+                io::write(Path::new(file), &[("spikes".to_owned(), spikes)].into())?;
+                0.0
+            }
+            ("model_bytes", bits) => models.get(bits).with_context(|| no_model(bits))?.len() as f64,
+            ("memory_bytes", bits) => {
+                engines.get(bits).with_context(|| no_model(bits))?.memory_bytes() as f64
+            }
+            ("integer", bits) => {
+                let engine = engines.get_mut(bits).with_context(|| no_model(bits))?;
+                timed(|| run_integer(engine, &frames))?
+            }
             _ => anyhow::bail!("unknown command `{line}`"),
         };
         #[allow(clippy::print_stdout, reason = "the answer")]

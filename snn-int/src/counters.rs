@@ -5,6 +5,7 @@
 //! A code of `b` bits then sums to `Σ_k ± 2^k · count_k`, with minus for its highest bit; at 1 bit to `2 · count − rows`.
 
 use crate::num::{count, low_i32};
+use crate::weights::Sum;
 
 /// Most rows of a batch: the counters have eight digits, and rows are taken by sevens.
 pub(crate) const MAX_ROWS: usize = 252;
@@ -17,7 +18,7 @@ type Digits = [u64; 8];
 
 /// Adds the rows to `sums`, one entry for each code of a row. `packed` holds rows of `sums.len()` codes without gaps;
 /// `rows` are their numbers, at most [`MAX_ROWS`].
-pub(crate) fn add_rows(packed: &[u8], bits: u8, rows: &[u32], sums: &mut [i32]) {
+pub(crate) fn add_rows<S: Sum>(packed: &[u8], bits: u8, rows: &[u32], sums: &mut [S]) {
     let row_bits = sums.len() * usize::from(bits);
     for first in (0..row_bits).step_by(64) {
         let digits = count_columns(packed, row_bits, first, rows);
@@ -80,7 +81,7 @@ fn add_three(digits: &mut Digits, low: [u64; 3]) {
 }
 
 /// Adds what the counters say to the sums of the codes whose bits they are.
-fn add_counts(digits: &Digits, bits: u8, first: usize, n_rows: usize, sums: &mut [i32]) {
+fn add_counts<S: Sum>(digits: &Digits, bits: u8, first: usize, n_rows: usize, sums: &mut [S]) {
     let width = usize::from(bits);
     let rows = low_i32(i64::from(count(n_rows)));
     let end = (first + 64).min(sums.len() * width);
@@ -93,7 +94,7 @@ fn add_counts(digits: &Digits, bits: u8, first: usize, n_rows: usize, sums: &mut
             (_, true) => -(n << bit),
             (_, false) => n << bit,
         };
-        sums[code] = sums[code].wrapping_add(weight);
+        sums[code] = sums[code].plus(S::low(weight));
     }
 }
 

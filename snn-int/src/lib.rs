@@ -49,6 +49,7 @@ pub mod arith;
 mod bytes;
 mod counters;
 mod error;
+mod lanes;
 pub mod model;
 pub mod neuron;
 mod num;

@@ -13,6 +13,13 @@ pub(crate) const fn low_i32(x: i64) -> i32 {
     x as i32
 }
 
+/// The low 16 bits.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "dropping the high bits is what is wanted")]
+pub(crate) const fn low_i16(x: i32) -> i16 {
+    x as i16
+}
+
 /// The low byte.
 #[inline]
 #[allow(clippy::cast_possible_truncation, reason = "dropping the high bits is what is wanted")]

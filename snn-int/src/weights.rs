@@ -5,13 +5,63 @@
 
 use crate::num::index;
 
+/// A number that weights are summed in; sums wrap.
+pub trait Sum: Copy + Default + Ord + Into<i32> {
+    /// Below all sums.
+    const LEAST: Self;
+    /// The low bits of a number.
+    fn low(x: i32) -> Self;
+    /// The sum of both.
+    fn plus(self, other: Self) -> Self;
+    /// The product.
+    fn times(self, factor: Self) -> Self;
+}
+
+impl Sum for i32 {
+    const LEAST: Self = i32::MIN;
+
+    #[inline]
+    fn low(x: i32) -> Self {
+        x
+    }
+
+    #[inline]
+    fn plus(self, other: Self) -> Self {
+        self.wrapping_add(other)
+    }
+
+    #[inline]
+    fn times(self, factor: Self) -> Self {
+        self.wrapping_mul(factor)
+    }
+}
+
+impl Sum for i16 {
+    const LEAST: Self = i16::MIN;
+
+    #[inline]
+    fn low(x: i32) -> Self {
+        crate::num::low_i16(x)
+    }
+
+    #[inline]
+    fn plus(self, other: Self) -> Self {
+        self.wrapping_add(other)
+    }
+
+    #[inline]
+    fn times(self, factor: Self) -> Self {
+        self.wrapping_mul(factor)
+    }
+}
+
 /// A tensor of packed codes.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights<'a> {
     bits: u8,
     packed: &'a [u8],
     /// The same codes, one a byte, where memory was spent on it.
-    unpacked: &'a [i8],
+    unpacked: &'a [u8],
 }
 
 /// Bytes that `n` codes of `bits` bits take.
@@ -29,7 +79,7 @@ impl<'a> Weights<'a> {
 
     /// The same codes with a copy of them that has one in a byte, which is read instead.
     #[must_use]
-    pub fn with_unpacked(self, unpacked: &'a [i8]) -> Self {
+    pub fn with_unpacked(self, unpacked: &'a [u8]) -> Self {
         Self { unpacked, ..self }
     }
 
@@ -60,28 +110,43 @@ impl<'a> Weights<'a> {
         decode((byte(0) | byte(1) | byte(2)) >> (at % 8), self.bits)
     }
 
-    /// Adds `factor` times the codes `first..first + sums.len()` to `sums`; sums wrap at 32 bits.
+    /// `n` codes from `first` that lie one in a byte.
     #[inline]
-    pub fn add(self, first: usize, factor: i32, sums: &mut [i32]) {
-        if let Some(row) = self.unpacked.get(first..first + sums.len()) {
-            return add_bytes(row.iter().copied(), factor, sums);
+    fn bytes(self, first: usize, n: usize) -> Option<&'a [u8]> {
+        let bytes = if self.bits == 8 { self.packed } else { self.unpacked };
+        bytes.get(first..first + n)
+    }
+
+    /// Adds `factor` times the codes `first..first + sums.len()` to `sums`; sums wrap.
+    #[inline]
+    pub fn add<S: Sum>(self, first: usize, factor: i32, sums: &mut [S]) {
+        if let Some(row) = self.bytes(first, sums.len()) {
+            return add_bytes(row, factor, sums);
         }
-        match self.bits {
-            8 => {
-                let row = self.packed.get(first..first + sums.len()).unwrap_or_default();
-                add_bytes(row.iter().map(|b| b.cast_signed()), factor, sums);
+        if self.bits == 16 {
+            let row = self.packed.get(2 * first..2 * (first + sums.len())).unwrap_or_default();
+            for (sum, code) in sums.iter_mut().zip(row.as_chunks::<2>().0) {
+                *sum = sum.plus(S::low(factor).times(S::low(i16::from_le_bytes(*code).into())));
             }
-            16 => {
-                let row = self.packed.get(2 * first..2 * (first + sums.len())).unwrap_or_default();
-                for (sum, code) in sums.iter_mut().zip(row.as_chunks::<2>().0) {
-                    *sum = sum.wrapping_add(factor.wrapping_mul(i16::from_le_bytes(*code).into()));
-                }
-            }
-            _ => self.add_packed(first, factor, sums),
+        } else {
+            self.add_packed(first, factor, sums);
         }
     }
 
-    fn add_packed(self, first: usize, factor: i32, sums: &mut [i32]) {
+    /// Adds the codes from each of four places.
+    #[inline]
+    pub(crate) fn add_four<S: Sum>(self, first: [usize; 4], sums: &mut [S]) {
+        let n = sums.len();
+        if let [Some(a), Some(b), Some(c), Some(d)] = first.map(|first| self.bytes(first, n)) {
+            for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                *sum = sum.plus(byte::<S>(*a).plus(byte(*b))).plus(byte::<S>(*c).plus(byte(*d)));
+            }
+        } else {
+            first.into_iter().for_each(|first| self.add(first, 1, sums));
+        }
+    }
+
+    fn add_packed<S: Sum>(self, first: usize, factor: i32, sums: &mut [S]) {
         let bits = u32::from(self.bits);
         let at = first * index(bits);
         let mut bytes = self.packed.get(at / 8..).unwrap_or_default().iter();
@@ -93,20 +158,26 @@ impl<'a> Weights<'a> {
                 pending |= next() << n_pending;
                 n_pending += 8;
             }
-            *sum = sum.wrapping_add(factor.wrapping_mul(decode(pending, self.bits)));
+            *sum = sum.plus(S::low(factor.wrapping_mul(decode(pending, self.bits))));
             pending >>= bits;
             n_pending -= bits;
         }
     }
 }
 
+/// A code that lies in a byte.
 #[inline]
-fn add_bytes(row: impl Iterator<Item = i8>, factor: i32, sums: &mut [i32]) {
+fn byte<S: Sum>(code: u8) -> S {
+    S::low(code.cast_signed().into())
+}
+
+#[inline]
+fn add_bytes<S: Sum>(row: &[u8], factor: i32, sums: &mut [S]) {
     if factor == 1 {
-        sums.iter_mut().zip(row).for_each(|(sum, code)| *sum = sum.wrapping_add(code.into()));
+        sums.iter_mut().zip(row).for_each(|(sum, &code)| *sum = sum.plus(byte(code)));
     } else {
-        let add = |(sum, code): (&mut i32, i8)| *sum = sum.wrapping_add(factor.wrapping_mul(code.into()));
-        sums.iter_mut().zip(row).for_each(add);
+        let factor = S::low(factor);
+        sums.iter_mut().zip(row).for_each(|(sum, &code)| *sum = sum.plus(factor.times(byte(code))));
     }
 }
 
@@ -181,10 +252,10 @@ mod tests {
             let want: Vec<i32> = back[first..].iter().map(|c| 5 + factor * c).collect();
             prop_assert_eq!(&sums, &want);
             if bits < 8 {
-                let bytes: Vec<i8> = codes.iter().map(|&c| i8::try_from(c).unwrap()).collect();
-                let mut sums = vec![5; codes.len() - first];
+                let bytes: Vec<u8> = codes.iter().map(|&c| i8::try_from(c).unwrap().cast_unsigned()).collect();
+                let mut sums = vec![5_i16; codes.len() - first];
                 weights.with_unpacked(&bytes).add(first, factor, &mut sums);
-                prop_assert_eq!(&sums, &want);
+                prop_assert_eq!(sums.iter().map(|&sum| sum.into()).collect::<Vec<i32>>(), want);
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::fake_quant::FakeQuant;
 use crate::state_quant::{StateLevels, StateQuantMap};
 use crate::uniform::ScaleRule;
-use crate::{Observer, PlanError, QuantParams, QuantPlan, QuantSpec};
+use crate::{Observer, PlanError, QuantError, QuantParams, QuantPlan, QuantSpec};
 use snn_core::exec::{Eager, Exec};
 use snn_core::metrics::Recorder;
 use snn_core::neuron::NeuronOp;
@@ -96,7 +96,8 @@ impl<M: Module> Quantized<M> {
             Ok((name.clone(), Arc::new(spec.found_levels().map_err(error)?)))
         });
         let levels = levels.collect::<Result<_, PlanError>>()?;
-        let scales = learned_scales(&net, &plan)?;
+        let error = |(name, source)| PlanError::Spec { section: "weights", name, source };
+        let scales = learned_scales(&net, &plan).map_err(error)?;
         Ok(Self { net, plan, scales, levels })
     }
 
@@ -191,7 +192,12 @@ pub fn weight_shapes(net: &impl Module) -> BTreeMap<String, Vec<usize>> {
     shapes
 }
 
-fn learned_scales(net: &impl Module, plan: &QuantPlan) -> Result<BTreeMap<String, Param>, PlanError> {
+/// The learned scales of a plan as parameters, at LSQ's value for the weights as they are; or the tensor that has none, and
+/// why.
+pub(crate) fn learned_scales(
+    net: &impl Module,
+    plan: &QuantPlan,
+) -> Result<BTreeMap<String, Param>, (String, QuantError)> {
     let mut scales = BTreeMap::new();
     let mut failed = None;
     net.visit_params(&mut |p| match plan.weights.get(&p.name) {
@@ -203,9 +209,7 @@ fn learned_scales(net: &impl Module, plan: &QuantPlan) -> Result<BTreeMap<String
                     scales
                         .insert(p.name.clone(), Param::new(format!("{}.scale", p.name), value, Role::Scale));
                 }
-                Err(source) => {
-                    failed = Some(PlanError::Spec { section: "weights", name: p.name.clone(), source });
-                }
+                Err(source) => failed = Some((p.name.clone(), source)),
             }
         }
         _ => {}

@@ -1,12 +1,16 @@
-//! `eval`: what a trained network does on recordings.
+//! `eval`: what a trained network, or a NIR graph, does on recordings.
 
 use super::loaded::{Loaded, Parameters};
+use super::network::Network;
+use super::nir_file;
 use super::output::Output;
+use super::recordings::Recordings;
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use serde_json::json;
 use snn_autodiff::Evaluation;
 use snn_bench::activity::stuck_layers;
+use snn_bench::config::Config;
 use snn_bench::data::{self, Frames};
 use snn_bench::interrupt;
 use snn_bench::table::{Column, Table, thousands};
@@ -15,14 +19,12 @@ use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Run directory, or a parameter file in one.
+    /// Run directory, a parameter file in one, or a NIR graph (`.nir`).
     run: PathBuf,
-    /// Folder of recordings instead of the run's own; the same share of it, or the same lists, are tested on.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// List of the recordings to test on instead of the run's own.
-    #[arg(long, value_name = "FILE")]
-    split: Option<PathBuf>,
+    #[command(flatten)]
+    recordings: Recordings,
+    #[command(flatten)]
+    nir: nir_file::Args,
     /// Read the network through this plan instead of the run's own.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -38,22 +40,16 @@ enum Checkpoint {
 }
 
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
-    let parameters = args.checkpoint.map_or(Parameters::Model, |Checkpoint::Latest| Parameters::Checkpoint);
-    let plan = args.plan.as_deref().map(QuantPlan::read).transpose()?;
-    let mut loaded = Loaded::open_with(&args.run, parameters, plan)
-        .with_context(|| format!("cannot evaluate {}", args.run.display()))?;
+    let Subject { net, mut config, notes } =
+        subject(args).with_context(|| format!("cannot evaluate {}", args.run.display()))?;
     interrupt::listen()?;
-    if let Some(folder) = &args.data {
-        loaded.config.data = data::elsewhere(&loaded.config.data, folder)?;
+    args.recordings.apply(&mut config.data)?;
+    if nir_file::is_nir(&args.run) {
+        nir_file::check_input(&net, &config)?;
     }
-    let test = match &args.split {
-        Some(list) => {
-            ensure!(loaded.config.data.path.is_some(), "--split needs a folder of recordings: give --data");
-            data::listed(&loaded.config.data, list)?
-        }
-        None => loaded.splits()?.test,
-    };
-    let evaluation = loaded.net.evaluate(&Frames::in_order(&test, &loaded.config.data)?)?;
+    let own = || Ok(data::open(&config.data, config.seed)?.test);
+    let test = args.recordings.samples(&config.data, own)?;
+    let evaluation = net.evaluate(&Frames::in_order(&test, &config.data)?)?;
     let object = json!({
         "accuracy": evaluation.accuracy,
         "n": evaluation.n,
@@ -61,9 +57,34 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         "spike_rate": evaluation.activity.spike_rate(),
         "synops": evaluation.synops_per_sample(),
         "layer_rates": rates(&evaluation).collect::<serde_json::Map<_, _>>(),
-        "quantized": loaded.net.plan().is_some(),
+        "quantized": net.plan().is_some(),
+        "notes": notes,
     });
-    output.print(table(&evaluation), &object)
+    let notes: String = notes.iter().map(|note| format!("\nnote: {note}")).collect();
+    output.print(format!("{}{notes}", table(&evaluation)), &object)
+}
+
+/// What is evaluated.
+struct Subject {
+    net: Network,
+    config: Config,
+    notes: Vec<String>,
+}
+
+fn subject(args: &Args) -> anyhow::Result<Subject> {
+    if nir_file::is_nir(&args.run) {
+        ensure!(
+            args.plan.is_none() && args.checkpoint.is_none(),
+            "a NIR graph has no plan and no checkpoint"
+        );
+        let (net, config, notes) = args.nir.open(&args.run)?;
+        return Ok(Subject { net, config, notes });
+    }
+    ensure!(args.nir.is_empty(), "--convention, --dt and --steps are for NIR graphs (.nir)");
+    let parameters = args.checkpoint.map_or(Parameters::Model, |Checkpoint::Latest| Parameters::Checkpoint);
+    let plan = args.plan.as_deref().map(QuantPlan::read).transpose()?;
+    let Loaded { net, config, .. } = Loaded::open_with(&args.run, parameters, plan)?;
+    Ok(Subject { net, config, notes: Vec::new() })
 }
 
 fn rates(evaluation: &Evaluation) -> impl Iterator<Item = (String, serde_json::Value)> {

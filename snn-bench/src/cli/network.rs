@@ -33,6 +33,8 @@ impl Network {
             io::set_params(&mut net, &arrays, path)?;
             return Ok(Self::Float(net));
         };
+        let scales: Vec<String> = plan.weights.keys().map(|name| format!("{name}.scale")).collect();
+        let scales: Arrays = scales.iter().filter_map(|name| arrays.remove_entry(name)).collect();
         if plan.exact.is_some() {
             // The arrays are those of an exact run, or of the float run that it is made from.
             let mut folded = fold_batch_norm(&net)?;
@@ -42,16 +44,14 @@ impl Network {
                 io::set_params(&mut net, &arrays, path)?;
                 folded = fold_batch_norm(&net)?;
             }
-            return Ok(Self::Exact(Box::new(Exact::new(folded, plan)?)));
+            let mut exact = Exact::new(folded, plan)?;
+            set_scales(&mut exact, scales, path)?;
+            return Ok(Self::Exact(Box::new(exact)));
         }
-        let scales: Vec<String> = plan.weights.keys().map(|name| format!("{name}.scale")).collect();
-        let scales: Arrays = scales.iter().filter_map(|name| arrays.remove_entry(name)).collect();
         io::set_params(&mut net, &arrays, path)?;
         let neurons = neuron_names(&net);
         let mut quantized = Quantized::new(net, &neurons, plan)?;
-        let mut all = io::params(&quantized);
-        all.extend(scales);
-        io::set_params(&mut quantized, &all, path)?;
+        set_scales(&mut quantized, scales, path)?;
         Ok(Self::Quantized(quantized))
     }
 
@@ -86,6 +86,13 @@ impl Network {
         bar.finish_and_clear();
         Ok(evaluation?)
     }
+}
+
+/// Takes over the learned scales that were read; those that are missing stay as they start.
+fn set_scales(net: &mut impl Module, scales: Arrays, path: &Path) -> anyhow::Result<()> {
+    let mut all = io::params(net);
+    all.extend(scales);
+    Ok(io::set_params(net, &all, path)?)
 }
 
 impl Module for Network {

@@ -1,9 +1,10 @@
-//! `verify`: whether the network that was trained is the integer model that runs.
+//! `verify`: whether the network that was trained is the integer model that runs; on all recordings where no list is given.
 
 use super::Outcome;
 use super::exact;
 use super::loaded::Loaded;
 use super::output::Output;
+use super::recordings::Recordings;
 use anyhow::Context;
 use serde_json::json;
 use snn_autodiff::BatchSource;
@@ -19,12 +20,8 @@ use std::path::PathBuf;
 pub(super) struct Args {
     /// Run directory of an exact network.
     run: PathBuf,
-    /// Folder of recordings instead of the run's own.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// List of the recordings to compare on; all of them by default.
-    #[arg(long, value_name = "FILE")]
-    split: Option<PathBuf>,
+    #[command(flatten)]
+    recordings: Recordings,
     /// Compare with this file instead of the model that `export` would write.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
@@ -40,9 +37,7 @@ struct Verdict {
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<Outcome> {
     let mut loaded =
         Loaded::open(&args.run).with_context(|| format!("cannot verify {}", args.run.display()))?;
-    if let Some(folder) = &args.data {
-        loaded.config.data = data::elsewhere(&loaded.config.data, folder)?;
-    }
+    args.recordings.apply(&mut loaded.config.data)?;
     let bytes = match &args.model {
         Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?,
         None => exact::model(&loaded, &args.run)?.to_bytes()?,
@@ -50,11 +45,11 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<Outcome> {
     let model = Model::from_bytes(&bytes).context("the integer model")?;
     let verifier = Verifier::new(exact::network(&loaded, &args.run)?, model)?;
     interrupt::listen()?;
-    let recordings = match &args.split {
-        Some(list) => data::listed(&loaded.config.data, list)?,
-        None if loaded.config.data.is_coded_images() => loaded.splits()?.test,
-        None => Samples::Events(Box::new(data::open_all(&loaded.config.data)?)),
+    let all = || match loaded.config.data.is_coded_images() {
+        true => Ok(loaded.splits()?.test),
+        false => Ok(Samples::Events(Box::new(data::open_all(&loaded.config.data)?))),
     };
+    let recordings = args.recordings.samples(&loaded.config.data, all)?;
     let verdict = compare(verifier, &recordings, &loaded)?;
     print(&verdict, &recordings, output)?;
     Ok(if verdict.found.is_none() { Outcome::Passed } else { Outcome::CheckFailed })

@@ -1,27 +1,27 @@
 //! From a network and a plan to integers: what is computed, or why it cannot be.
 
+mod bounds;
+mod membrane;
+
 use super::codes::WeightCodes;
 use super::error::{ExactError, Inexact};
+use super::parts::Part;
 use super::scan::{IntChannel, IntNeurons};
 use super::spec::ExactSpec;
-use crate::num::{ceil_log2, exp2, to_f32};
-use crate::uniform::Mapping;
-use crate::{CodeSet, Grid, QuantParams, QuantPlan, QuantSpec, StateQuantizer, StateSpec};
+use crate::num::{exp2, to_f32};
+use crate::uniform::{Mapping, ScaleRule};
+use crate::{CodeSet, FakeQuant, Grid, QuantParams, QuantPlan, QuantSpec};
+use membrane::Kept;
 use snn_core::layer::{Layer, NeuronKind, NeuronLayer, Sequential};
 use snn_core::module::Param;
 use snn_core::neuron::{self, Firing, Li, SpikeForward};
 use snn_core::ops::{Pool2d, PoolKind};
 use snn_int::neuron as int;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The largest magnitude whose neighbors `f32` holds exactly.
 const EXACT: f64 = 16_777_216.0;
-
-/// Most left shifts that accumulated codes are given to refine a membrane.
-const MAX_REFINE: i32 = 12;
-
-/// Most bits that a membrane's step may be above that of the accumulated codes.
-const MAX_COARSEN: i32 = 16;
 
 /// Weights, what they feed, and the neurons behind them.
 #[derive(Debug, Clone)]
@@ -56,13 +56,18 @@ pub(super) enum Bounds {
     Open,
 }
 
-/// The stages of a network under a plan.
-pub(super) fn compile(net: &Sequential, plan: &QuantPlan, bounds: Bounds) -> Result<Vec<Stage>, ExactError> {
+/// The stages of a network under a plan, whose learned scales are given by tensor.
+pub(super) fn compile(
+    net: &Sequential,
+    plan: &QuantPlan,
+    learned: &BTreeMap<String, Param>,
+    bounds: Bounds,
+) -> Result<Vec<Stage>, ExactError> {
     let spec = plan.exact.ok_or(ExactError::NoSection)?;
     let mut max_input = f64::from(spec.input_max);
     let mut stages = Vec::new();
     for found in stages_of(net)? {
-        let compiler = Compiler { net, plan, spec, found, max_input, bounds };
+        let compiler = Compiler { net, plan, learned, spec, found, max_input, bounds };
         stages.push(compiler.stage()?);
         max_input = 1.0;
     }
@@ -114,6 +119,7 @@ fn name_of(layer: &Layer) -> String {
 struct Compiler<'a> {
     net: &'a Sequential,
     plan: &'a QuantPlan,
+    learned: &'a BTreeMap<String, Param>,
     spec: ExactSpec,
     found: Found,
     max_input: f64,
@@ -180,18 +186,21 @@ impl Compiler<'_> {
         let bias_gain = pooled.1 * gain;
         let biases = self.biases(bias, bias_gain);
         let n_channels = self.n_channels(weight);
-        let sums = self.sums(weight, &codes.params, recurrent.as_ref())?;
-        let store = self.store(&scales, &sums)?;
-        let channels = self.channels(&kind, &scales, store, &biases, n_channels)?;
-        let neuron = self.neuron(&kind, store);
-        self.check_bounds(&neuron, &channels, &sums)?;
+        let reach = self.reach(weight, &codes.params, recurrent.as_ref())?;
+        let kept = self.kept(&scales, &reach)?;
+        let channels = self.channels(&kind, &scales, &kept, &biases, n_channels)?;
+        let neuron = self.neuron(&kind, &kept);
+        let levels = kept.table(channels[0].unit);
+        let split = self.split(&neuron, &levels, &channels, &reach)?;
         let neurons = IntNeurons {
             neuron,
+            levels: levels.iter().flat_map(|level| level.to_le_bytes()).collect(),
             channels,
+            split,
             plane: self.plane(n_channels),
             bias_gain,
             has_bias: bias.is_some(),
-            masks_clipped: store.masks_clipped,
+            masks_clipped: kept.masks_clipped,
         };
         let Found { gather, pool, layer, .. } = self.found;
         let synapses = self.found.synapses.unwrap_or_default();
@@ -207,25 +216,23 @@ impl Compiler<'_> {
         })
     }
 
-    /// The quantizer of a weight tensor, if its levels are integers times one scale.
+    /// The codes of a weight tensor, if its levels are integers times a scale; a learned scale is taken as it is.
     fn codes(&self, weight: &Param) -> Result<WeightCodes, ExactError> {
         let because = |reason| ExactError::tensor(&weight.name, reason);
         let refuse = |reason| Err(because(reason));
         let Some(spec) = self.plan.weights.get(&weight.name) else { return refuse(Inexact::FloatWeights) };
-        if let QuantSpec::Uniform(uniform) = spec {
-            if uniform.mapping == Mapping::Affine {
-                return refuse(Inexact::Affine);
-            }
-            if uniform.scale == crate::uniform::ScaleRule::Learned {
-                return refuse(Inexact::LearnedScale);
-            }
+        if matches!(spec, QuantSpec::Uniform(uniform) if uniform.mapping == Mapping::Affine) {
+            return refuse(Inexact::Affine);
         }
-        let params = spec.params(weight.value.as_slice(), weight.value.shape());
-        let params = params.map_err(|source| because(Inexact::Weights { source }))?;
+        let inputs: Vec<_> = [weight].into_iter().chain(self.learned.get(&weight.name)).collect();
+        let inputs: Vec<_> = inputs.iter().map(|p| &p.value).collect();
+        let (_, params) = FakeQuant { spec: spec.clone(), step: None }
+            .params(&inputs)
+            .map_err(|source| because(Inexact::Weights { source }))?;
         if self.found.layer.is_none() && params.grids().len() > 1 {
             return refuse(Inexact::ReadoutScales);
         }
-        Ok(WeightCodes { params, clip_grad: spec.clip_grad() })
+        Ok(WeightCodes { params, clip_grad: spec.clip_grad(), part: Part::Whole })
     }
 
     /// Recurrent weights share the scale of the weights that feed the layer, so that both add up in one unit.
@@ -236,6 +243,9 @@ impl Compiler<'_> {
         let Some(spec) = self.plan.weights.get(&weight.name) else {
             return Err(ExactError::tensor(&weight.name, Inexact::FloatWeights));
         };
+        if matches!(spec, QuantSpec::Uniform(uniform) if uniform.scale == ScaleRule::Learned) {
+            return Err(ExactError::tensor(&weight.name, Inexact::RecurrentScale));
+        }
         let (gather, _) = pool_factors(self.pool(self.found.gather));
         let (pooled, _) = pool_factors(self.pool(self.found.pool));
         let codes = CodeSet::symmetric(spec.bits());
@@ -244,7 +254,7 @@ impl Compiler<'_> {
             grids.map(|g| Grid::from_scale(g.scale() * gather * pooled, 0, codes)).collect();
         let run = if grids.len() == 1 { usize::MAX } else { 1 };
         let params = QuantParams::per_channel(spec.bits(), grids, run);
-        Ok(Some(WeightCodes { params, clip_grad: spec.clip_grad() }))
+        Ok(Some(WeightCodes { params, clip_grad: spec.clip_grad(), part: Part::Whole }))
     }
 
     /// The neuron in float with the decays that its integers amount to, and the factor of its input.
@@ -301,95 +311,21 @@ impl Compiler<'_> {
         (0..n).map(|c| gain * (at(own, c) + at(recurrent, c))).collect()
     }
 
-    /// The largest magnitude that the accumulated codes of each channel reach.
-    fn sums(
-        &self,
-        weight: &Param,
-        params: &QuantParams,
-        recurrent: Option<&WeightCodes>,
-    ) -> Result<Vec<f64>, ExactError> {
-        let n = self.n_channels(weight);
-        let codes = params.codes(weight.value.as_slice());
-        let is_conv = matches!(self.layer(self.found.synapses), Some(Layer::Conv2d(_)));
-        let per_channel = codes.len() / n.max(1);
-        let mut sums = vec![0.0; n];
-        for (i, &code) in codes.iter().enumerate() {
-            sums[if is_conv { i / per_channel } else { i % n }] += f64::from(code.abs());
-        }
-        let area = |pool: Option<&Pool2d>| match pool {
-            Some(p) if p.kind != PoolKind::Max => crate::num::count(p.kernel[0] * p.kernel[1]),
-            _ => 1.0,
-        };
-        let gathered = self.max_input * area(self.pool(self.found.gather));
-        if gathered > 255.0 && self.found.gather.is_some() {
-            return self.refuse(Inexact::PooledInput { largest: gathered });
-        }
-        let factor = gathered * area(self.pool(self.found.pool));
-        sums.iter_mut().for_each(|sum| *sum *= factor);
-        if let (Some(codes), Some([v, _])) =
-            (recurrent, self.neuron_layer().and_then(|l| l.recurrent.as_ref()))
-        {
-            let codes = codes.params.codes(v.value.as_slice());
-            codes.iter().enumerate().for_each(|(i, code)| sums[i % n] += f64::from(code.abs()));
-        }
-        Ok(sums)
-    }
-
-    /// How the membrane is kept: in steps of the smallest scale times the least power of two with which its bits reach the
-    /// range that the plan asks for.
-    fn store(&self, scales: &[f32], sums: &[f64]) -> Result<Kept, ExactError> {
-        if self.found.layer.is_none() {
-            return Ok(Kept {
-                bits: 32,
-                exponent: 0,
-                placement: int::Placement::BeforeSpike,
-                masks_clipped: false,
-            });
-        }
-        let Some(spec) = self.plan.states.get(&self.name()) else {
-            return self.refuse(Inexact::FloatMembrane);
-        };
-        let StateQuantizer::FixedPoint(fixed) = &spec.quantizer else {
-            return self.refuse(Inexact::LevelTable);
-        };
-        let Ok(format) = fixed.format() else { return self.refuse(Inexact::NotCalibrated) };
-        let bits = spec.bits().get();
-        if bits < 2 {
-            return self.refuse(Inexact::OneBitMembrane);
-        }
-        let smallest = scales.iter().copied().fold(f32::INFINITY, f32::min);
-        let wanted = exp2(format.int_bits()) / exp2(bits.cast_signed() - 1);
-        let exponent = ceil_log2(wanted / smallest);
-        let most = sums.iter().copied().fold(1.0, f64::max);
-        let room = crate::num::floor_log2(to_f32(EXACT / 2.0 / most)).clamp(0, MAX_REFINE);
-        let exponent = exponent.max(-room);
-        let fits = exponent <= MAX_COARSEN.min(32 - bits.cast_signed());
-        if !fits && self.bounds == Bounds::Checked {
-            return self.refuse(Inexact::Coarse { exponent });
-        }
-        Ok(Kept {
-            bits: low_u8(bits),
-            exponent: exponent.min(MAX_COARSEN.min(32 - bits.cast_signed())),
-            placement: placement(spec),
-            masks_clipped: fixed.clip_grad == crate::uniform::ClipGrad::Zero,
-        })
-    }
-
     fn channels(
         &self,
         kind: &NeuronKind,
         scales: &[f32],
-        store: Kept,
+        kept: &Kept,
         biases: &[f32],
         n: usize,
     ) -> Result<Vec<IntChannel>, ExactError> {
         let is_shared = scales.len() == 1 && biases.is_empty();
         let channel = |c: usize| {
-            let unit = scales[if scales.len() == 1 { 0 } else { c }] * exp2(store.exponent.min(0));
+            let unit = scales[if scales.len() == 1 { 0 } else { c }] * exp2(kept.exponent.min(0));
             let whole = |real: f32| f64::from(real / unit).round_ties_even().clamp(-EXACT, EXACT);
             let threshold = kind.threshold().map_or(0.0, whole);
             if let Some(real) = kind.threshold().filter(|&real| real != 0.0) {
-                self.check_threshold(real, threshold, store)?;
+                self.check_threshold(real, [threshold, unit.into()], kept)?;
             }
             let bias = biases.get(c).map_or(0.0, |&b| whole(b));
             let numbers = int::Channel { threshold: to_int(threshold), bias: to_int(bias) };
@@ -398,22 +334,7 @@ impl Compiler<'_> {
         (0..if is_shared { 1 } else { n }).map(channel).collect()
     }
 
-    fn check_threshold(&self, real: f32, threshold: f64, store: Kept) -> Result<(), ExactError> {
-        if self.bounds == Bounds::Open {
-            return Ok(());
-        }
-        let step = f64::from(exp2(store.exponent.max(0)));
-        let largest = (2_f64.powi(i32::from(store.bits) - 1) - 1.0) * step;
-        if threshold.abs() < 1.0 {
-            return self.refuse(Inexact::FineThreshold { threshold: real });
-        }
-        if threshold > largest && store.placement == int::Placement::BeforeSpike {
-            return self.refuse(Inexact::Unreachable { threshold: real, largest, integer: threshold });
-        }
-        Ok(())
-    }
-
-    fn neuron(&self, kind: &NeuronKind, store: Kept) -> int::Neuron {
+    fn neuron(&self, kind: &NeuronKind, kept: &Kept) -> int::Neuron {
         let overflow = self.spec.overflow.into();
         let leak = |beta: f32| self.spec.leak(beta).0;
         let original = self.neuron_layer().map(|layer| layer.kind);
@@ -426,64 +347,14 @@ impl Compiler<'_> {
             }
             _ => (int::Leak::Scale(int::Scale { mul: 0, shift: 0, rounding: int::Rounding::Floor }), None),
         };
-        let store_as = int::Store::Shift {
-            shift: low_u8(store.exponent.max(0).cast_unsigned()),
-            rounding: int::Rounding::NearestEven,
-            width: int::Width { bits: store.bits, overflow },
-        };
         int::Neuron {
-            input: int::Scale::by(1 << (-store.exponent.min(0))),
+            input: int::Scale::by(1 << (-kept.exponent.min(0))),
             current,
             leak: leak_mem,
-            store: store_as,
-            placement: store.placement,
+            store: kept.store(overflow),
+            placement: kept.placement,
             firing: firing_of(kind).map(int_firing),
         }
-    }
-
-    /// Whether all that the float forward holds is exact in `f32`.
-    fn check_bounds(
-        &self,
-        neuron: &int::Neuron,
-        channels: &[IntChannel],
-        sums: &[f64],
-    ) -> Result<(), ExactError> {
-        if self.bounds == Bounds::Open {
-            return Ok(());
-        }
-        let kept = match neuron.store {
-            int::Store::Shift { shift, width, .. } if width.bits < 32 => {
-                2_f64.powi(i32::from(width.bits) - 1 + i32::from(shift))
-            }
-            _ => 0.0,
-        };
-        for (c, &sum) in sums.iter().enumerate() {
-            let numbers = channels[if channels.len() == 1 { 0 } else { c }].numbers;
-            let drive = sum * f64::from(neuron.input.mul) + f64::from(numbers.bias).abs();
-            let drive = if neuron.current.is_some() { drive.max(2_f64.powi(23)) } else { drive };
-            let largest = drive + kept + f64::from(numbers.threshold).abs();
-            if largest >= EXACT {
-                return self.refuse(Inexact::TooLarge { channel: c, largest });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// How a membrane is kept.
-#[derive(Debug, Clone, Copy)]
-struct Kept {
-    bits: u8,
-    /// Its step is the unit of the accumulated codes times two to this.
-    exponent: i32,
-    placement: int::Placement,
-    masks_clipped: bool,
-}
-
-fn placement(spec: &StateSpec) -> int::Placement {
-    match spec.placement {
-        crate::Placement::BeforeSpike => int::Placement::BeforeSpike,
-        crate::Placement::OnStore => int::Placement::OnStore,
     }
 }
 

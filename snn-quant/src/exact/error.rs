@@ -80,11 +80,11 @@ pub enum Inexact {
     /// A membrane that the plan does not name.
     #[error("the plan leaves its membrane in float; name it in [states]")]
     FloatMembrane,
-    /// A membrane on a table of levels.
+    /// A membrane on a table of levels behind weights of several scales.
     #[error(
-        "its membrane is on a table of levels, which has no integers in the unit of the weights yet; take fixed point"
+        "its membrane is on one table of levels, but its weights have a scale for each channel; take granularity = \"per_tensor\""
     )]
-    LevelTable,
+    LevelScales,
     /// A membrane without a range.
     #[error("the range of its membrane is not calibrated yet")]
     NotCalibrated,
@@ -93,9 +93,9 @@ pub enum Inexact {
         "mapping = \"affine\" has a zero point, which would add a term for every spike; take \"symmetric\""
     )]
     Affine,
-    /// Learned scales.
-    #[error("scale = \"learned\" is not supported here; take \"abs_max\", a percentile or \"mse_search\"")]
-    LearnedScale,
+    /// A learned scale of recurrent weights.
+    #[error("recurrent weights take the scale of the weights before them; leave out scale = \"learned\"")]
+    RecurrentScale,
     /// A readout with several scales.
     #[error("outputs that are compared need one scale; take granularity = \"per_tensor\"")]
     ReadoutScales,
@@ -147,7 +147,7 @@ pub enum Inexact {
     },
     /// A threshold beyond the membrane.
     #[error(
-        "its threshold {threshold} is {integer} steps, but the membrane ends at {largest}; raise int_bits"
+        "its threshold {threshold} is {integer} steps, but the membrane ends at {largest}; raise int_bits, or upper_limit"
     )]
     Unreachable {
         /// The threshold.
@@ -157,14 +157,18 @@ pub enum Inexact {
         /// The largest value of the membrane.
         largest: f64,
     },
-    /// Numbers beyond what `f32` holds exactly.
+    /// Numbers beyond what is exact.
     #[error(
-        "channel {channel} may reach {largest}, and f32 is exact below 2^24 only; fewer bits, or a smaller exact.input_max"
+        "{what} of channel {channel} may reach {largest}, below {limit} all is exact; fewer bits, or a smaller exact.input_max"
     )]
     TooLarge {
+        /// What is large.
+        what: &'static str,
         /// The channel.
         channel: usize,
         /// The largest magnitude.
         largest: f64,
+        /// Where exactness ends.
+        limit: f64,
     },
 }

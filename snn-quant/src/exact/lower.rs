@@ -91,6 +91,7 @@ fn layer(net: &Exact, stage: &Stage) -> Result<LayerSpec, ExactError> {
         recurrent,
         thresholds: channels.iter().map(|c| c.numbers.threshold).collect(),
         biases: channels.iter().map(|c| c.numbers.bias).collect(),
+        levels: stage.neurons.cell().levels.iter().collect(),
         ..LayerSpec::new(&stage.name, synapses, stage.neurons.neuron, 0)
     })
 }

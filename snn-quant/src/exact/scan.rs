@@ -1,6 +1,7 @@
 //! Integer neurons as an op: the forward calls the integer engine's own neuron, the backward passes straight through.
 
 use super::codes::real;
+use super::parts::Split;
 use snn_core::kernels::gemm::{Gemm, GemmOperand, Into};
 use snn_core::layer::NeuronKind;
 use snn_core::neuron::{Dynamics, NeuronOp, ScanState, StateMap, Trajectory};
@@ -14,11 +15,15 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(super) struct IntNeurons {
     pub(super) neuron: Neuron,
+    /// The table of a membrane of levels, as the engine keeps it.
+    pub(super) levels: Vec<u8>,
     pub(super) channels: Vec<IntChannel>,
     /// Neurons of a channel.
     pub(super) plane: usize,
     /// What a real bias of 1 adds to the real membrane.
     pub(super) bias_gain: f32,
+    /// How the accumulated codes are divided, where they come in two parts.
+    pub(super) split: Option<Split>,
     /// Whether there is a bias among the inputs.
     pub(super) has_bias: bool,
     /// Whether gradients stop where membranes saturate.
@@ -65,25 +70,31 @@ impl IntNeurons {
         }
     }
 
-    fn cell(&self) -> Cell<'static> {
-        Cell { neuron: self.neuron, levels: I32s::default() }
+    pub(super) fn cell(&self) -> Cell<'_> {
+        Cell { neuron: self.neuron, levels: I32s::new(&self.levels) }
     }
 
     /// 1, or 0 where the value did not fit the bits of the membrane and gradients are to stop there.
     fn slope(&self, raw: i64, cell: &Cell<'_>) -> f32 {
-        let Store::Shift { shift, .. } = self.neuron.store else { return 1.0 };
-        let moved = (raw - i64::from(cell.value(cell.code(raw)))).abs();
-        if self.masks_clipped && moved > 1 << shift { 0.0 } else { 1.0 }
+        let is_clipped = match self.neuron.store {
+            Store::Shift { shift, .. } => (raw - i64::from(cell.value(cell.code(raw)))).abs() > 1 << shift,
+            Store::Levels { bits } => {
+                let [first, last] = [0, (1 << bits) - 1].map(|i| i64::from(cell.levels.get(i)));
+                raw < first || raw > last
+            }
+        };
+        if self.masks_clipped && is_clipped { 0.0 } else { 1.0 }
     }
 }
 
 /// Integer neurons over time.
 ///
-/// Inputs: the accumulated codes `[T, B, features…]`, the real bias `[C]` if there is one, and for recurrent neurons the
+/// Inputs: the accumulated codes `[T, B, features…]`, or their low and their high parts, the real bias `[C]` if there is one, and for recurrent neurons the
 /// codes `[N, N]` (from, to) and their real bias `[N]`. Output: spikes, or for neurons that do not spike the membrane in
 /// real units. Forward: [`Cell::integrate`] and [`Cell::fire`] for each neuron and step, on integers that `f32` holds
 /// exactly. Backward: that of the float neuron whose decay the integer leak amounts to, with rounding passed straight
-/// through. Saved: each state variable after integration, in integer units.
+/// through. Saved: each state variable after integration, in integer units, and where codes come in two parts what `f32`
+/// leaves out of the membrane.
 ///
 /// Its trajectory has the membranes at the spike test in integer units.
 #[derive(Debug, Clone)]
@@ -117,6 +128,8 @@ struct Run<S> {
     output: Tensor<S>,
     /// After integration, in integer units.
     states: Vec<Tensor<S>>,
+    /// What the number type leaves out of the membrane, where it may exceed what is exact.
+    rest: Option<Tensor<S>>,
     /// At the spike test, in integer units.
     tested: Vec<S>,
     last: Vec<Vec<S>>,
@@ -125,13 +138,32 @@ struct Run<S> {
 /// The inputs by name.
 struct Inputs<'a, S> {
     codes: &'a Tensor<S>,
+    high: Option<&'a Tensor<S>>,
     bias: Option<&'a Tensor<S>>,
     recurrent: Option<(&'a Tensor<S>, &'a Tensor<S>)>,
+}
+
+/// What a forward call saved.
+struct Kept<'a, S> {
+    states: Vec<&'a Tensor<S>>,
+    rest: Option<&'a Tensor<S>>,
+}
+
+impl<S: Scalar> Kept<'_, S> {
+    /// The membrane after integration.
+    fn raw(&self, at: usize) -> i64 {
+        let rest = self.rest.map_or(0, |rest| wide(rest.as_slice()[at]));
+        wide(self.states[0].as_slice()[at]) + rest
+    }
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "integers below 2^24 by the plan's check")]
 fn whole<S: Scalar>(v: S) -> i32 {
     v.to_f64() as i32
+}
+
+fn wide<S: Scalar>(v: S) -> i64 {
+    crate::num::to_i64(v.to_f64())
 }
 
 fn constant<S: Scalar>(v: f32) -> S {
@@ -144,9 +176,29 @@ fn of_int<S: Scalar>(v: i64) -> S {
 
 impl<D: Dynamics<N>, S: Scalar, const N: usize> ExactScan<D, S, N> {
     fn inputs<'a>(&self, x: &[&'a Tensor<S>]) -> Inputs<'a, S> {
-        let n_bias = usize::from(self.neurons.has_bias);
-        let recurrent = x.get(1 + n_bias).map(|&codes| (codes, x[2 + n_bias]));
-        Inputs { codes: x[0], bias: self.neurons.has_bias.then(|| x[1]), recurrent }
+        let mut rest = x[1..].iter().copied();
+        let high = self.neurons.split.and_then(|_| rest.next());
+        let bias = if self.neurons.has_bias { rest.next() } else { None };
+        let recurrent = rest.next().zip(rest.next());
+        Inputs { codes: x[0], high, bias, recurrent }
+    }
+
+    /// What a neuron receives: a number with tangents, and the exact integer.
+    fn received(&self, low: S, high: Option<S>) -> (S, i32) {
+        match (self.neurons.split, high) {
+            (Some(split), Some(high)) => {
+                (low + high * split.unit::<S>(), split.join(whole(low), whole(high)))
+            }
+            _ => (low, whole(low)),
+        }
+    }
+
+    /// The state before the first step.
+    fn at_rest(&self, cell: &Cell<'_>, c: usize) -> Both<S, N> {
+        let int = cell.rest();
+        let mut real = [S::ZERO; N];
+        real[0] = self.exactly(S::ZERO, cell.value(int.mem).into(), c, 0.0);
+        Both { real, int }
     }
 
     /// Channel of each of the `features` of a sample.
@@ -159,13 +211,13 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> ExactScan<D, S, N> {
         &self,
         cell: &Cell<'_>,
         state: Both<S, N>,
-        input: S,
+        (input, sum): (S, i32),
         bias: S,
         c: usize,
     ) -> ([S; N], i64, i32) {
         let channel = &self.neurons.channels[c];
         let unit = constant::<S>(channel.unit);
-        let (raw, cur) = cell.integrate(state.int, whole(input), channel.numbers);
+        let (raw, cur) = cell.integrate(state.int, sum, channel.numbers);
         let gain = f64::from(self.neurons.neuron.input.mul);
         let mut after = state.real;
         self.dynamics[c].integrate(&mut after, input * unit * S::from_f64(gain) + bias);
@@ -227,18 +279,24 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> ExactScan<D, S, N> {
         let (n_steps, n, features) = sizes(inputs.codes);
         let biases = self.biases(&inputs, features);
         let cell = self.neurons.cell();
-        let mut state = vec![Both { real: [S::ZERO; N], int: cell.rest() }; n];
+        let rest_of = |i: usize| self.at_rest(&cell, self.channel(i % features));
+        let mut state: Vec<Both<S, N>> = (0..n).map(rest_of).collect();
         let mut output = vec![S::ZERO; inputs.codes.len()];
         let mut states = vec![vec![S::ZERO; inputs.codes.len()]; N];
         let mut tested = vec![S::ZERO; inputs.codes.len()];
+        let mut rest = inputs.high.map(|high| vec![S::ZERO; high.len()]);
         for t in 0..n_steps {
             let totals = totals(&inputs, t, n, features, &output);
             for i in 0..n {
                 let (at, feature) = (t * n + i, i % features);
                 let c = self.channel(feature);
-                let (integrated, raw, cur) = self.integrate(&cell, state[i], totals[i], biases[feature], c);
+                let received = self.received(totals[i], inputs.high.map(|high| high.as_slice()[at]));
+                let (integrated, raw, cur) = self.integrate(&cell, state[i], received, biases[feature], c);
                 let after = self.after(&cell, integrated, raw, cur, c);
                 self.save(&mut states, at, integrated, [raw, cur.into()], c);
+                if let Some(rest) = &mut rest {
+                    rest[at] = of_int(raw - wide(states[0][at]));
+                }
                 tested[at] = of_int(after.fired.mem.into());
                 output[at] = after.spike;
                 state[i] = after.kept;
@@ -247,7 +305,8 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> ExactScan<D, S, N> {
         let last = (0..N).map(|k| state.iter().map(|s| s.real[k]).collect()).collect();
         let shape = inputs.codes.shape();
         let states = states.into_iter().map(|s| Tensor::new(shape, s)).collect();
-        Run { output: Tensor::new(shape, output), states, tested, last }
+        let rest = rest.map(|rest| Tensor::new(shape, rest));
+        Run { output: Tensor::new(shape, output), states, rest, tested, last }
     }
 
     fn save(&self, states: &mut [Vec<S>], at: usize, integrated: [S; N], ints: [i64; 2], c: usize) {
@@ -258,15 +317,15 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> ExactScan<D, S, N> {
     }
 
     /// The second half of a step again, from what was saved for the place.
-    fn again(&self, cell: &Cell<'_>, states: &[&Tensor<S>], at: usize, c: usize) -> After<S, N> {
-        let saved: [S; N] = std::array::from_fn(|k| states[k].as_slice()[at]);
+    fn again(&self, cell: &Cell<'_>, saved: &Kept<'_, S>, at: usize, c: usize) -> After<S, N> {
+        let states: [S; N] = std::array::from_fn(|k| saved.states[k].as_slice()[at]);
         let unit = real(self.neurons.channels[c].unit);
-        let raw = i64::from(whole(saved[0]));
-        let cur = saved.get(1).map_or(0, |&cur| whole(cur));
+        let raw = saved.raw(at);
+        let cur = states.get(1).map_or(0, |&cur| whole(cur));
         let ints = [raw, cur.into()];
         let integrated: [S; N] = std::array::from_fn(|k| {
             let value = real::<S::Real>(self.neurons.channels[c].unit) * of_int::<S>(ints[k.min(1)]).value();
-            saved[k].jet(value, unit)
+            states[k].jet(value, unit)
         });
         self.after(cell, integrated, raw, cur, c)
     }
@@ -274,7 +333,8 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> ExactScan<D, S, N> {
     /// Gradients by the accumulated codes, in integer units, and by the real drive, each `[T, B, features…]`.
     fn backward_scan(&self, ctx: &Backward<'_, S>) -> (Tensor<S>, Vec<S>) {
         let inputs = self.inputs(ctx.x);
-        let states: Vec<&Tensor<S>> = (0..N).map(|k| ctx.saved.tensor(k)).collect();
+        let states = (0..N).map(|k| ctx.saved.tensor(k)).collect();
+        let saved = Kept { states, rest: inputs.high.map(|_| ctx.saved.tensor(N)) };
         let (n_steps, n, features) = sizes(ctx.gy);
         let cell = self.neurons.cell();
         let mut g_codes = vec![S::ZERO; ctx.gy.len()];
@@ -284,10 +344,10 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> ExactScan<D, S, N> {
             let g_out = g_outputs(&inputs, t, [n_steps, n, features], ctx.gy, &g_codes);
             for i in 0..n {
                 let (at, c) = (t * n + i, self.channel(i % features));
-                let after = self.again(&cell, &states, at, c);
+                let after = self.again(&cell, &saved, at, c);
                 let kept = match t {
-                    0 => [S::ZERO; N],
-                    _ => self.again(&cell, &states, at - n, c).kept.real,
+                    0 => self.at_rest(&cell, c).real,
+                    _ => self.again(&cell, &saved, at - n, c).kept.real,
                 };
                 g_drive[at] = self.step_backward(&cell, &after, kept, g_out[i], &mut g[i]);
                 let gain = self.neurons.channels[c].unit * to_real(self.neurons.neuron.input.mul);
@@ -378,7 +438,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Op<S> for ExactScan<D, S, N> {
 
     fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
         let run = self.run(x);
-        run.states.into_iter().for_each(|s| saved.put(s));
+        run.states.into_iter().chain(run.rest).for_each(|s| saved.put(s));
         run.output
     }
 
@@ -394,9 +454,11 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Op<S> for ExactScan<D, S, N> {
         let mut grads = vec![];
         let recurrent = self.inputs(ctx.x).recurrent.is_some();
         let weight = recurrent.then(|| recurrent_grad(ctx.y, &g_codes));
+        let high = self.neurons.split.map(|split| g_codes.map(|g| g * split.unit::<S>()));
         grads.push(ctx.need[0].then_some(g_codes));
+        grads.extend(high.map(Some));
         if self.neurons.has_bias {
-            grads.push(ctx.grad(1, || per_plane(self.neurons.plane)));
+            grads.push(ctx.grad(grads.len(), || per_plane(self.neurons.plane)));
         }
         if let Some(weight) = weight {
             grads.push(Some(weight));
@@ -430,7 +492,12 @@ mod tests {
 
     type Tangent = Dual<f64, 1>;
 
-    fn neurons(kind: NeuronKind, firing: Firing, placement: Placement) -> Arc<IntNeurons> {
+    fn neurons(
+        kind: NeuronKind,
+        firing: Firing,
+        placement: Placement,
+        split: Option<Split>,
+    ) -> Arc<IntNeurons> {
         let leak =
             Leak::Scale(Scale { mul: 3000, shift: 12, rounding: snn_int::arith::Rounding::TowardZero });
         let reset = match firing.reset {
@@ -451,9 +518,11 @@ mod tests {
         let channels = vec![IntChannel { numbers, unit: 0.05, kind }; 3];
         Arc::new(IntNeurons {
             neuron,
+            levels: vec![],
             channels,
             plane: 1,
             bias_gain: 1.0,
+            split,
             has_bias: true,
             masks_clipped: true,
         })
@@ -465,18 +534,22 @@ mod tests {
 
     /// `⟨gy, J v⟩` by tangents and `⟨Jᵀ gy, v⟩` by the backward, over all inputs.
     fn both_products(neurons: &Arc<IntNeurons>) -> (f64, f64) {
-        let shapes: [&[usize]; 4] = [&[6, 2, 3], &[3], &[3, 3], &[3]];
+        let mut shapes: Vec<&[usize]> = vec![&[6, 2, 3], &[3], &[3, 3], &[3]];
         let mut values: Vec<Vec<f64>> =
             shapes.iter().enumerate().map(|(k, s)| draw(s, k as u64, |u| (14.0 * u - 4.0).round())).collect();
         values[1].fill(0.05);
         values[3].fill(0.0);
+        if neurons.split.is_some() {
+            shapes.insert(1, shapes[0]);
+            values.insert(1, draw(shapes[0], 70, |u| (1.2 * u - 0.6).round()));
+        }
         let directions: Vec<_> =
             shapes.iter().enumerate().map(|(k, s)| draw(s, 40 + k as u64, |u| u - 0.5)).collect();
         let tensor = |k: usize| {
             let pairs = values[k].iter().zip(&directions[k]);
             Tensor::new(shapes[k], pairs.map(|(&x, &v)| Tangent::variable(x, [v])).collect())
         };
-        let x: Vec<Tensor<Tangent>> = (0..4).map(tensor).collect();
+        let x: Vec<Tensor<Tangent>> = (0..shapes.len()).map(tensor).collect();
         let refs: Vec<&Tensor<Tangent>> = x.iter().collect();
         let op = neurons.scan::<Tangent>().unwrap();
         let mut saved = Saved::keeping();
@@ -484,7 +557,7 @@ mod tests {
         let weights = draw(shapes[0], 90, |u| u - 0.5);
         let gy = Tensor::new(shapes[0], weights.iter().map(|&g| Tangent::constant(g)).collect());
         let by_tangents = y.as_slice().iter().zip(&weights).map(|(y, g)| y.tangent(0) * g).sum();
-        let ctx = Backward { x: &refs, y: &y, saved: &saved, gy: &gy, need: &[true; 4] };
+        let ctx = Backward { x: &refs, y: &y, saved: &saved, gy: &gy, need: &vec![true; refs.len()] };
         let grads = op.backward(&ctx);
         let by_backward = grads.iter().zip(&directions).map(|(grad, v)| {
             grad.iter().flat_map(|g| g.as_slice().iter().zip(v)).map(|(g, v)| g.value() * v).sum::<f64>()
@@ -503,17 +576,19 @@ mod tests {
                         let lif = Lif { beta: 0.732_421_9, gain: 1.0, firing };
                         let cuba = CubaLif { alpha: 0.732_421_9, beta: 0.732_421_9, firing };
                         for kind in [NeuronKind::Lif(lif), NeuronKind::CubaLif(cuba)] {
-                            let (want, got) = both_products(&neurons(kind, firing, placement));
-                            assert!(
-                                (want - got).abs() < 1e-6 * want.abs().max(1.0),
-                                "{kind:?} {placement:?}: {want} {got}"
-                            );
-                            n_nonzero += usize::from(want.abs() > 1e-3);
+                            for split in [None, Some(Split::of(crate::BitWidth::new(6).unwrap()))] {
+                                let (want, got) = both_products(&neurons(kind, firing, placement, split));
+                                assert!(
+                                    (want - got).abs() < 1e-6 * want.abs().max(1.0),
+                                    "{kind:?} {placement:?} {split:?}: {want} {got}"
+                                );
+                                n_nonzero += usize::from(want.abs() > 1e-3);
+                            }
                         }
                     }
                 }
             }
         }
-        assert!(n_nonzero > 60, "{n_nonzero}");
+        assert!(n_nonzero > 120, "{n_nonzero}");
     }
 }

@@ -7,8 +7,8 @@ use snn_core::{Module, Tensor};
 use snn_quant::exact::{Exact, ExactSpec, LeakForm, LeakRounding, StateOverflow};
 use snn_quant::uniform::{ClipGrad, Granularity, ScaleFormat, ScaleRule, UniformSpec};
 use snn_quant::{
-    BitWidth, FixedPointSpec, IntBits, Placement, QuantPlan, QuantSpec, StateQuantizer, StateSpec,
-    weight_shapes,
+    BitWidth, FixedPointSpec, IntBits, LevelSpec, Placement, QuantPlan, QuantSpec, Spacing, StateQuantizer,
+    StateSpec, Variant, weight_shapes,
 };
 
 /// A seeded stream of choices.
@@ -118,7 +118,7 @@ fn draw_network(d: &mut Draw, seed: u64) -> Option<Sequential> {
 }
 
 fn draw_weight_spec(d: &mut Draw, is_readout: bool) -> QuantSpec {
-    let bits = BitWidth::new(d.of(&[1, 2, 2, 3, 4, 5, 8, 8])).unwrap();
+    let bits = BitWidth::new(d.of(&[1, 2, 2, 3, 4, 5, 8, 8, 16, 16])).unwrap();
     if bits.get() > 1 && d.is(5) {
         let fixed = FixedPointSpec { int_bits: IntBits::Fixed(d.of(&[0, 1])), ..FixedPointSpec::new(bits) };
         return QuantSpec::FixedPoint(fixed);
@@ -128,13 +128,37 @@ fn draw_weight_spec(d: &mut Draw, is_readout: bool) -> QuantSpec {
     } else {
         d.of(&[Granularity::PerTensor, Granularity::PerChannel])
     };
+    let scale = d.of(&[ScaleRule::AbsMax, ScaleRule::Percentile(97.0), ScaleRule::Learned]);
+    let is_learned = scale == ScaleRule::Learned;
     QuantSpec::Uniform(UniformSpec {
         granularity,
-        scale: d.of(&[ScaleRule::AbsMax, ScaleRule::Percentile(97.0)]),
-        scale_format: d.of(&[ScaleFormat::Float, ScaleFormat::PowerOfTwo]),
+        scale,
+        scale_format: if is_learned {
+            ScaleFormat::Float
+        } else {
+            d.of(&[ScaleFormat::Float, ScaleFormat::PowerOfTwo])
+        },
         clip_grad: d.of(&[ClipGrad::Pass, ClipGrad::Zero]),
         ..UniformSpec::new(bits)
     })
+}
+
+fn draw_membrane(d: &mut Draw, kind: NeuronKind) -> StateSpec {
+    let clip_grad = d.of(&[ClipGrad::Pass, ClipGrad::Zero]);
+    let quantizer = if d.is(4) {
+        StateQuantizer::Levels(LevelSpec {
+            spacing: d.of(&[Spacing::Uniform, Spacing::ThresholdCentered, Spacing::ZeroCentered]),
+            variant: d.of(&[Variant::SnntorchCompat, Variant::ZeroExact]),
+            threshold: kind.threshold().filter(|&t| t > 0.0).unwrap_or(1.0).into(),
+            clip_grad,
+            ..LevelSpec::new(BitWidth::new(d.of(&[1, 2, 3, 4, 8])).unwrap())
+        })
+    } else {
+        let bits = BitWidth::new(d.of(&[2, 3, 4, 8, 16, 16])).unwrap();
+        let int_bits = IntBits::Fixed(d.of(&[1, 2, 3]));
+        StateQuantizer::FixedPoint(FixedPointSpec { int_bits, clip_grad, ..FixedPointSpec::new(bits) })
+    };
+    StateSpec { placement: d.of(&[Placement::BeforeSpike, Placement::OnStore]), ..quantizer.into() }
 }
 
 fn draw_plan(d: &mut Draw, net: &Sequential, input_max: u8) -> QuantPlan {
@@ -152,15 +176,7 @@ fn draw_plan(d: &mut Draw, net: &Sequential, input_max: u8) -> QuantPlan {
         plan.weights.insert(name.clone(), draw_weight_spec(d, ends_in_weights && name == "fc.weight"));
     }
     for layer in net.neurons() {
-        let bits = BitWidth::new(d.of(&[2, 3, 4, 8, 16, 16])).unwrap();
-        let fixed = FixedPointSpec {
-            int_bits: IntBits::Fixed(d.of(&[1, 2, 3])),
-            clip_grad: d.of(&[ClipGrad::Pass, ClipGrad::Zero]),
-            ..FixedPointSpec::new(bits)
-        };
-        let placement = d.of(&[Placement::BeforeSpike, Placement::OnStore]);
-        plan.states
-            .insert(layer.name.clone(), StateSpec { placement, ..StateQuantizer::FixedPoint(fixed).into() });
+        plan.states.insert(layer.name.clone(), draw_membrane(d, layer.kind));
     }
     plan
 }
@@ -168,7 +184,7 @@ fn draw_plan(d: &mut Draw, net: &Sequential, input_max: u8) -> QuantPlan {
 /// A network that can be exact, and frames for it; `None` where the plan was refused.
 pub(crate) fn draw(seed: u64) -> Option<(Exact, Tensor<f32>)> {
     let d = &mut Draw::new(seed);
-    let input_max = d.of(&[1, 1, 3]);
+    let input_max = d.of(&[1, 1, 3, 255, 255]);
     let net = draw_network(d, seed)?;
     let plan = draw_plan(d, &net, input_max);
     let (n_steps, batch) = (2 + d.below(6), 1 + d.below(2));

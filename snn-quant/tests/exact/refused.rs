@@ -7,6 +7,8 @@ use snn_quant::{BitWidth, QuantPlan, QuantSpec, weight_shapes};
 
 const STATE: &str = "quantizer = { scheme = \"fixed_point\", bits = 8, int_bits = 1 }";
 
+const TABLE: &str = "quantizer = { scheme = \"levels\", bits = 2 }";
+
 /// A plan for all weights of `net` at `bits`, with these lines besides.
 fn refusal(net: &Sequential, bits: u32, text: &str) -> String {
     let mut plan = QuantPlan::from_toml(text, "plan.toml").unwrap();
@@ -33,8 +35,15 @@ fn each_reason_is_told_with_the_layer() {
         ),
         (
             dense(),
-            format!("{state}[weights]\n\"fc.weight\" = {{ bits = 4, scale = \"learned\" }}"),
-            "`fc.weight` cannot be exact: scale = \"learned\"",
+            format!(
+                "[exact]\n[states.lif]\n{TABLE}\n[weights]\n\"fc.weight\" = {{ bits = 4, granularity = \"per_channel\" }}"
+            ),
+            "`lif` cannot be exact: its membrane is on one table of levels",
+        ),
+        (
+            Sequential::input(&[4]).linear("fc", 3).recurrent("lif", Lif::snntorch(0.9)).init(1).unwrap(),
+            format!("{state}[weights]\n\"lif.recurrent\" = {{ bits = 4, scale = \"learned\" }}"),
+            "`lif.recurrent` cannot be exact: recurrent weights take the scale of the weights before them",
         ),
         (
             dense(),
@@ -81,8 +90,13 @@ fn each_reason_is_told_with_the_layer() {
         ),
         (
             Sequential::input(&[3000]).linear("fc", 3).neuron("lif", Lif::snntorch(0.9)).init(1).unwrap(),
+            format!("[exact]\n[states.lif]\nplacement = \"on_store\"\n{STATE}\n"),
+            "`lif` cannot be exact: the membrane of channel 0 may reach ",
+        ),
+        (
+            Sequential::input(&[40_000]).linear("fc", 3).neuron("lif", Lif::snntorch(0.9)).init(1).unwrap(),
             state.clone(),
-            "f32 is exact below 2^24 only",
+            "`lif` cannot be exact: the low part of channel 0 may reach ",
         ),
         (
             Sequential::input(&[2, 9, 9]).sum_pool(2).flatten().linear("fc", 3).init(1).unwrap(),
