@@ -85,13 +85,8 @@ impl Augment {
     ///
     /// # Errors
     ///
-<<<<<<< HEAD
     /// [`DataError::BadSetting`] unless rotation is in 0..180, scaling, shear and drop in 0..1, and shift and warp below
     /// 2^15.
-=======
-    /// [`DataError::BadSetting`] unless rotation is in 0..180, scaling, shear and drop in 0..1, and the shift
-    /// below 2^15.
->>>>>>> data2
     pub fn check(self) -> Result<Self, DataError> {
         DataError::require(
             "largest rotation in degrees",

@@ -5,6 +5,7 @@ use crate::graph::{Metadata, Value};
 use hdf5_reader::group::Group;
 use hdf5_reader::{Dataset, Datatype, Hdf5File, OpenOptions};
 use snn_core::io::{Array, Data};
+use std::panic::{self, AssertUnwindSafe};
 
 /// Groups within groups, at most: more than any network has, less than any stack holds.
 const MAX_DEPTH: usize = 32;
@@ -25,10 +26,20 @@ pub(super) fn node_entries(bytes: Vec<u8>) -> Result<Metadata, FormatError> {
         .with_max_chunk_bytes(limit)
         .with_max_object_header_bytes(MAX_HEADER)
         .with_chunk_cache_bytes(0);
-    let file = Hdf5File::from_vec_with_options(bytes, options).map_err(unreadable("/"))?;
-    let node = file.group("node").map_err(unreadable("/node"))?;
-    let mut budget = Budget { objects: MAX_OBJECTS, bytes: limit, limit };
-    budget.entries(&node, "/node", 0)
+    guarded(|| {
+        let file = Hdf5File::from_vec_with_options(bytes, options).map_err(unreadable("/"))?;
+        let node = file.group("node").map_err(unreadable("/node"))?;
+        let mut budget = Budget { objects: MAX_OBJECTS, bytes: limit, limit };
+        budget.entries(&node, "/node", 0)
+    })
+}
+
+/// What `read` returns, or an error where the HDF5 library panics: version 0.12.1 multiplies sizes from the file without a
+/// check, which panics in builds that check overflow. Nothing outlives the panic that could be seen half-changed.
+fn guarded<T>(read: impl FnOnce() -> Result<T, FormatError>) -> Result<T, FormatError> {
+    let broken =
+        || FormatError::Hdf5 { object: "/".to_owned(), source: "the reader gave up on its sizes".into() };
+    panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(broken()))
 }
 
 fn unreadable(object: &str) -> impl FnOnce(hdf5_reader::error::Error) -> FormatError {
