@@ -24,7 +24,7 @@ pub(super) struct Args {
     #[command(flatten)]
     recordings: Recordings,
     #[command(flatten)]
-    nir: nir_file::Args,
+    nir: nir_file::NirArgs,
     /// Read the network through this plan instead of the run's own.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What a NIR graph leaves open.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct NirArgs {
     /// For a NIR graph: the program that wrote it, which decides what NIR leaves open.
     #[arg(long, value_name = "PROGRAM")]
     convention: Option<Program>,
@@ -43,7 +43,7 @@ pub(super) fn is_nir(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "nir")
 }
 
-impl Args {
+impl NirArgs {
     /// Whether nothing is given.
     pub(super) fn is_empty(&self) -> bool {
         self.convention.is_none() && self.dt.is_none() && self.steps.is_none()
