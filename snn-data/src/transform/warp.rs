@@ -45,6 +45,7 @@ fn mix(a: f32, b: f32, share: f32) -> f32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "small integers and their means are exact")]
 mod tests {
     use super::*;
 

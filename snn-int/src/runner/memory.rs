@@ -263,6 +263,7 @@ pub(super) fn with_unpacked<'l>(layer: Layer<'l>, unpacked: &mut &'l [u8]) -> La
 }
 
 #[cfg(all(test, feature = "alloc"))]
+#[allow(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
 mod tests {
     use super::*;
     use crate::Shape;
