@@ -309,15 +309,17 @@ const PASSES: usize = 8;
 /// Most samples of a micro-batch that is not asked for: larger ones gain nothing and leave threads without work.
 const MAX_MICRO_BATCH: usize = 32;
 
-/// The number of samples that training runs at a time where it is free to choose: as many as have their activations in
-/// cache, or more where a sample's work is small beside adding up the gradients of all parameters.
+/// The number of samples of a batch of `n` that training runs at a time where it is free to choose: as many as have their
+/// activations in cache, or more where a sample's work is small beside adding up the gradients of all parameters, and such
+/// that the parts come in pairs of about equal size.
 #[must_use]
-pub fn micro_batch(n_params: usize, bytes_per_sample: usize) -> usize {
+pub fn micro_batch(n_params: usize, bytes_per_sample: usize, n: usize) -> usize {
     let amortized = n_params.saturating_mul(PASSES * size_of::<f32>());
-    (CACHE_BYTES.max(amortized) / bytes_per_sample.max(1)).clamp(1, MAX_MICRO_BATCH)
+    let size = (CACHE_BYTES.max(amortized) / bytes_per_sample.max(1)).clamp(1, MAX_MICRO_BATCH);
+    in_pairs(n, size)
 }
 
-/// What [`micro_batch`] finds good for a network, in parts of about equal size of a batch.
+/// [`micro_batch`] for a network and a batch.
 ///
 /// # Panics
 /// If the batch does not fit the network.
@@ -325,8 +327,7 @@ pub fn micro_batch(n_params: usize, bytes_per_sample: usize) -> usize {
 pub fn fitting_micro_batch<M: Module>(net: &M, batch: &Batch) -> usize {
     let mut n_params = 0;
     net.visit_params(&mut |p| n_params += p.value.len());
-    let size = micro_batch(n_params, activation_bytes(net, &batch.samples(0, 1).x));
-    in_pairs(batch.labels.len(), size)
+    micro_batch(n_params, activation_bytes(net, &batch.samples(0, 1).x), batch.labels.len())
 }
 
 /// About `size`, such that `n` samples are an even number of micro-batches of nearly equal size: two threads, or four,

@@ -50,9 +50,9 @@ impl World {
         drop(ManuallyDrop::into_inner(self.universe));
     }
 
-    #[allow(clippy::expect_used, reason = "MPI counts in `int`, so that no rank is larger")]
     fn process(&self, rank: usize) -> mpi::topology::Process<'_> {
-        self.world.process_at_rank(i32::try_from(rank).expect("a rank"))
+        // MPI counts in `int`, so that no rank is larger.
+        self.world.process_at_rank(mpi::Rank::try_from(rank).unwrap_or(mpi::Rank::MAX))
     }
 }
 

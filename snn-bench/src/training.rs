@@ -248,7 +248,8 @@ impl<'a> Watcher<'a> {
         net: &M,
         progress: &Progress,
     ) -> Result<(), TrainError> {
-        let val = self.training.val.map(|val| evaluate(net, val, &self.training.loss)).transpose()?;
+        let val = self.training.val.filter(|_| self.is_first);
+        let val = val.map(|val| evaluate(net, val, &self.training.loss)).transpose()?;
         let record = EpochRecord {
             epoch: summary.epoch,
             loss: summary.loss,

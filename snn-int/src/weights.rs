@@ -17,43 +17,31 @@ pub trait Sum: Copy + Default + Ord + Into<i32> {
     fn times(self, factor: Self) -> Self;
 }
 
-impl Sum for i32 {
-    const LEAST: Self = i32::MIN;
+macro_rules! sum_in {
+    ($width:ty, $low:path) => {
+        impl Sum for $width {
+            const LEAST: Self = <$width>::MIN;
 
-    #[inline]
-    fn low(x: i32) -> Self {
-        x
-    }
+            #[inline]
+            fn low(x: i32) -> Self {
+                $low(x)
+            }
 
-    #[inline]
-    fn plus(self, other: Self) -> Self {
-        self.wrapping_add(other)
-    }
+            #[inline]
+            fn plus(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
 
-    #[inline]
-    fn times(self, factor: Self) -> Self {
-        self.wrapping_mul(factor)
-    }
+            #[inline]
+            fn times(self, factor: Self) -> Self {
+                self.wrapping_mul(factor)
+            }
+        }
+    };
 }
 
-impl Sum for i16 {
-    const LEAST: Self = i16::MIN;
-
-    #[inline]
-    fn low(x: i32) -> Self {
-        crate::num::low_i16(x)
-    }
-
-    #[inline]
-    fn plus(self, other: Self) -> Self {
-        self.wrapping_add(other)
-    }
-
-    #[inline]
-    fn times(self, factor: Self) -> Self {
-        self.wrapping_mul(factor)
-    }
-}
+sum_in!(i32, core::convert::identity);
+sum_in!(i16, crate::num::low_i16);
 
 /// A tensor of packed codes.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 use snn_autodiff::fit::{activation_bytes, micro_batch};
 use snn_autodiff::ranks::Ranks;
-use snn_bench::config::Config;
+use snn_bench::config::{Config, DataConfig};
 use snn_bench::data::{self, Frames, Splits};
 use snn_bench::interrupt;
 use snn_bench::run_dir::{RunDir, RunDirError, RunFile};
@@ -204,7 +204,7 @@ struct LayerRow {
 
 fn describe(net: &Sequential, config: &Config, output: Output) -> anyhow::Result<()> {
     let rows = layer_rows(net);
-    let memory = memory_estimate(net, config.data.n_steps)?;
+    let memory = memory_estimate(net, &config.data)?;
     let mut table = Table::new([Column::text("layer"), Column::text("output"), Column::number("params")]);
     for row in &rows {
         table.row([row.name.clone(), format!("{:?}", row.shape), thousands(row.n_params as u64)]);
@@ -248,12 +248,13 @@ fn layer_rows(net: &Sequential) -> Vec<LayerRow> {
 
 /// Bytes of parameters with their gradients and Adam's two means, and for each thread the activations of a micro-batch
 /// with what is saved for and made by the backward pass.
-fn memory_estimate(net: &Sequential, n_steps: usize) -> anyhow::Result<u64> {
+fn memory_estimate(net: &Sequential, data: &DataConfig) -> anyhow::Result<u64> {
     let step = Tensor::zeros(&[&[1, 1], net.input_features()].concat());
     let n_threads = rayon::current_num_threads();
     let of_params = net.n_params().checked_mul(4 * (4 + n_threads));
-    let of_sample = activation_bytes(net, &step).checked_mul(2 * n_steps);
-    let n_samples = micro_batch(net.n_params(), of_sample.unwrap_or(usize::MAX) / 2) * n_threads;
+    let of_sample = activation_bytes(net, &step).checked_mul(2 * data.n_steps);
+    let forward = of_sample.unwrap_or(usize::MAX) / 2;
+    let n_samples = micro_batch(net.n_params(), forward, data.batch_size) * n_threads;
     let total =
         of_params.zip(of_sample.and_then(|b| b.checked_mul(n_samples))).and_then(|(a, b)| a.checked_add(b));
     total.map(|bytes| bytes as u64).context("the network is too large")

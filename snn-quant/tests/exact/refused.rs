@@ -22,10 +22,22 @@ fn dense() -> Sequential {
     Sequential::input(&[4]).linear("fc", 3).neuron("lif", Lif::snntorch(0.9)).init(1).unwrap()
 }
 
+/// Each network is refused under its plan, at 8 bits where the plan says nothing, with a message that holds the words.
+fn are_refused<const N: usize>(cases: [(Sequential, String, &str); N]) {
+    for (net, text, message) in cases {
+        let found = refusal(&net, 8, &text);
+        assert!(found.contains(message), "{found}\nexpected: {message}");
+    }
+}
+
+fn on_grid() -> String {
+    format!("[exact]\n[states.lif]\n{STATE}\n")
+}
+
 #[test]
-fn each_reason_is_told_with_the_layer() {
-    let state = format!("[exact]\n[states.lif]\n{STATE}\n");
-    let cases = [
+fn what_is_wrong_with_weights_is_told() {
+    let state = on_grid();
+    are_refused([
         (dense(), String::new(), "the plan has no section [exact]"),
         (dense(), "[exact]".to_owned(), "`lif` cannot be exact: the plan leaves its membrane in float"),
         (
@@ -34,16 +46,33 @@ fn each_reason_is_told_with_the_layer() {
             "`fc.weight` cannot be exact: mapping = \"affine\"",
         ),
         (
+            Sequential::input(&[4]).linear("fc", 3).recurrent("lif", Lif::snntorch(0.9)).init(1).unwrap(),
+            format!("{state}[weights]\n\"lif.recurrent\" = {{ bits = 4, scale = \"learned\" }}"),
+            "`lif.recurrent` cannot be exact: recurrent weights take the scale of the weights before them",
+        ),
+        (
+            Sequential::input(&[40_000]).linear("fc", 3).neuron("lif", Lif::snntorch(0.9)).init(1).unwrap(),
+            state.clone(),
+            "`lif` cannot be exact: the low part of channel 0 may reach ",
+        ),
+        (
+            Sequential::input(&[2, 9, 9]).sum_pool(2).flatten().linear("fc", 3).init(1).unwrap(),
+            state.clone(),
+            "`fc` cannot be exact: pooled inputs reach 1020",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_a_membrane_is_told() {
+    let state = on_grid();
+    are_refused([
+        (
             dense(),
             format!(
                 "[exact]\n[states.lif]\n{TABLE}\n[weights]\n\"fc.weight\" = {{ bits = 4, granularity = \"per_channel\" }}"
             ),
             "`lif` cannot be exact: its membrane is on one table of levels",
-        ),
-        (
-            Sequential::input(&[4]).linear("fc", 3).recurrent("lif", Lif::snntorch(0.9)).init(1).unwrap(),
-            format!("{state}[weights]\n\"lif.recurrent\" = {{ bits = 4, scale = \"learned\" }}"),
-            "`lif.recurrent` cannot be exact: recurrent weights take the scale of the weights before them",
         ),
         (
             dense(),
@@ -55,6 +84,18 @@ fn each_reason_is_told_with_the_layer() {
             state.replace("int_bits = 1", "int_bits = -3"),
             "`lif` cannot be exact: its threshold 1 is ",
         ),
+        (
+            Sequential::input(&[3000]).linear("fc", 3).neuron("lif", Lif::snntorch(0.9)).init(1).unwrap(),
+            format!("[exact]\n[states.lif]\nplacement = \"on_store\"\n{STATE}\n"),
+            "`lif` cannot be exact: the membrane of channel 0 may reach ",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_the_order_of_layers_is_told() {
+    let state = on_grid();
+    are_refused([
         (
             Sequential::input(&[4]).linear("a", 3).linear("fc", 3).init(1).unwrap(),
             state.clone(),
@@ -88,26 +129,7 @@ fn each_reason_is_told_with_the_layer() {
             state.clone(),
             "`lif` cannot be exact: neuron `decolle` has no integer form",
         ),
-        (
-            Sequential::input(&[3000]).linear("fc", 3).neuron("lif", Lif::snntorch(0.9)).init(1).unwrap(),
-            format!("[exact]\n[states.lif]\nplacement = \"on_store\"\n{STATE}\n"),
-            "`lif` cannot be exact: the membrane of channel 0 may reach ",
-        ),
-        (
-            Sequential::input(&[40_000]).linear("fc", 3).neuron("lif", Lif::snntorch(0.9)).init(1).unwrap(),
-            state.clone(),
-            "`lif` cannot be exact: the low part of channel 0 may reach ",
-        ),
-        (
-            Sequential::input(&[2, 9, 9]).sum_pool(2).flatten().linear("fc", 3).init(1).unwrap(),
-            state.clone(),
-            "`fc` cannot be exact: pooled inputs reach 1020",
-        ),
-    ];
-    for (net, text, message) in cases {
-        let found = refusal(&net, 8, &text);
-        assert!(found.contains(message), "{found}\nexpected: {message}");
-    }
+    ]);
 }
 
 #[test]
