@@ -143,6 +143,14 @@ impl<'m, M: Memory> Runner<'m, M> {
         let most = self.model.input_max();
         let channels = index(shape.channels);
         let input = &mut self.memory.lend().spikes[..shape.n()];
+        if channels == 2 {
+            // The two polarities of a sensor: both at once.
+            let (off, on) = frame.split_at(shape.n() / 2);
+            for (pixel, (&off, &on)) in input.as_chunks_mut().0.iter_mut().zip(off.iter().zip(on)) {
+                *pixel = [off.min(most), on.min(most)];
+            }
+            return Ok(());
+        }
         for (c, plane) in frame.chunks_exact(shape.n() / channels).enumerate() {
             for (pixel, &value) in input.chunks_exact_mut(channels).zip(plane) {
                 pixel[c] = value.min(most);

@@ -3,7 +3,7 @@
 use crate::model::{Conv, Layer, Shape, Synapses};
 use crate::num::index;
 #[cfg(feature = "alloc")]
-use crate::num::low_u8;
+use crate::num::{count, low_u8};
 use crate::weights::Weights;
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
@@ -93,7 +93,7 @@ impl Layout {
         let [kw, stride, n_out] = [conv.kernel[1], conv.stride[1], conv.channels].map(index);
         let n_kernel_rows = index(channels * conv.kernel[0]);
         let start = all.len();
-        let len = (index(n_taps(conv)) * n_out).next_multiple_of(BLOCK);
+        let len = index(row_len(conv));
         for (row, residue) in
             (0..n_kernel_rows).flat_map(|row| (0..stride).map(move |residue| (row, residue)))
         {
@@ -123,8 +123,19 @@ impl Layout {
 #[cfg(feature = "alloc")]
 fn has_rows(layer: &Layer<'_>, conv: Conv, weights: Weights<'_>) -> bool {
     let is_plain = conv.groups == 1 && conv.dilation == [1, 1] && conv.stride[1] <= conv.kernel[1];
-    let n_sums = Grid::with_margins(layer.currents, conv).n_sums();
-    is_plain && weights.bits() <= 8 && n_sums <= 4 * layer.currents.n() + (1 << 16)
+    let product = |sizes: [u32; 3]| sizes.into_iter().map(u64::from).product::<u64>();
+    let Shape { height, width, channels } = layer.currents;
+    let margins = product([height, n_taps(conv) - 1, channels]);
+    let codes = product([layer.gathered.channels * conv.kernel[0], conv.stride[1], row_len(conv)]);
+    let weights_are_few = codes <= 16 * u64::from(count(conv.n_weights(layer.gathered.channels))) + (1 << 16);
+    let margins_are_few = margins <= 3 * product([height, width, channels]) + (1 << 16);
+    is_plain && weights.bits() <= 8 && weights_are_few && margins_are_few
+}
+
+/// Codes of a row, with the zeros behind them.
+#[cfg(feature = "alloc")]
+fn row_len(conv: Conv) -> u32 {
+    (n_taps(conv) * conv.channels).next_multiple_of(count(BLOCK))
 }
 
 #[cfg(feature = "alloc")]
