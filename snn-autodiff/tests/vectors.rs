@@ -38,8 +38,16 @@ fn trained(notation: &str, input: &[usize]) -> Sequential {
     let config = FitConfig { epochs: 2, learning_rate: 0.02, micro_batch: Some(4), ..FitConfig::default() };
     let data = Spikes([&[6, 9], input].concat());
     let mut watch = |_: &Event, _: &_, _: &Progress| ControlFlow::Continue(());
-    fit(&mut net, &data, &Loss::CrossEntropyCount, &Adam::default(), &config, &mut Progress::default(), &mut watch)
-        .unwrap();
+    fit(
+        &mut net,
+        &data,
+        &Loss::CrossEntropyCount,
+        &Adam::default(),
+        &config,
+        &mut Progress::default(),
+        &mut watch,
+    )
+    .unwrap();
     net
 }
 

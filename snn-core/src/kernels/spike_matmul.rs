@@ -18,6 +18,9 @@ const ROWS: usize = 256;
 /// Outputs of a strip: eight registers of 16.
 const STRIP: usize = 128;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// `y = x · w + b` with `size = [in, out]`: `x` `[rows, in]`, `w` `[in, out]`, `b` `[out]` or empty.
 pub fn forward<R: Real>(size: [usize; 2], x: &[R], w: &[R], b: &[R]) -> Vec<R> {
     let [n_in, n_out] = size;
@@ -30,8 +33,9 @@ pub fn forward<R: Real>(size: [usize; 2], x: &[R], w: &[R], b: &[R]) -> Vec<R> {
         }
         match sparse(x, n_in, w.len()) {
             Some(mut active) => {
-                active.scale_sites(n_out);
-                add_active_rows(n_out, &active, w, y);
+                let mut strip = Strip::for_rows(n_in, n_out, active.len());
+                active.scale_sites(strip.as_ref().map_or(n_out, |_| STRIP));
+                add_active_rows(n_out, &active, w, strip.as_mut(), y);
             }
             None => {
                 let shape = Gemm { m: rows, k: n_in, n: n_out, into: Into::Add };
@@ -48,9 +52,11 @@ pub fn weight_grad<R: Real>(size: [usize; 2], x: &[R], gy: &[R]) -> Vec<R> {
     let mut grad = vec![R::ZERO; n_in * n_out];
     match sparse(x, n_in, gy.len()) {
         Some(active) => {
+            let rows = x.len() / n_in;
+            let mut strip = Strip::for_rows(rows, n_out, active.len());
             let mut by_input = BySite::new(n_in);
-            by_input.sort(&active, 0..x.len() / n_in, n_out);
-            add_gradients(n_out, &by_input, gy, &mut grad);
+            by_input.sort(&active, 0..rows, strip.as_ref().map_or(n_out, |_| STRIP));
+            add_gradients(n_out, &by_input, gy, strip.as_mut(), &mut grad);
         }
         None => {
             let shape = Gemm { m: n_in, k: x.len() / n_in, n: n_out, into: Into::Overwrite };
@@ -81,14 +87,65 @@ fn sparse<R: Real>(x: &[R], n_in: usize, matrix: usize) -> Option<Events<R>> {
     (active as f64 <= most && u32::try_from(matrix.max(n_in)).is_ok()).then(|| Events::of(x, n_in))
 }
 
+/// Columns of a matrix, copied to where each row begins at a cache line and the next row follows it: loads cross no lines, and
+/// the rows lie on few pages.
+struct Strip<R> {
+    numbers: Vec<R>,
+    /// The first number at the beginning of a line.
+    start: usize,
+}
+
+impl<R: Real> Strip<R> {
+    /// Room for a strip of `n` rows of `n_out` numbers, of which `n_added` are to be added; `None` where copying them costs more
+    /// than it saves.
+    fn for_rows(n: usize, n_out: usize, n_added: usize) -> Option<Self> {
+        let fits = u32::try_from(n * STRIP).is_ok();
+        if !fits || n_out < STRIP || n_added < 4 * n {
+            return None;
+        }
+        let numbers = vec![R::ZERO; n * STRIP + LINE];
+        let start = numbers.as_ptr().align_offset(LINE).min(LINE);
+        Some(Self { numbers, start })
+    }
+
+    /// Takes the columns from `first` of a matrix with `n_cols`.
+    #[inline(always)]
+    fn fill(&mut self, matrix: &[R], n_cols: usize, first: usize) -> &[R] {
+        let n = STRIP.min(n_cols - first);
+        let rows = self.numbers[self.start..].chunks_exact_mut(STRIP);
+        for (to, from) in rows.zip(matrix.chunks_exact(n_cols)) {
+            to[..n].copy_from_slice(&from[first..first + n]);
+        }
+        &self.numbers[self.start..]
+    }
+}
+
+/// What rows of columns from `first` are read from, and how far they are apart there.
+#[inline(always)]
+fn columns<'m, R: Real>(
+    matrix: &'m [R],
+    n_cols: usize,
+    first: usize,
+    strip: Option<&'m mut Strip<R>>,
+) -> (&'m [R], usize) {
+    match strip {
+        Some(strip) => (strip.fill(matrix, n_cols, first), STRIP),
+        None => (&matrix[first..], n_cols),
+    }
+}
+
 vectorized! {
     /// Adds to each row of `y` the rows of `w` that begin where the events of its plane say.
-    fn add_active_rows[R: Real](lanes; n_out: usize, active: &Events<R>, w: &[R], y: &mut [R]) {
+    fn add_active_rows[R: Real](
+        lanes; n_out: usize, active: &Events<R>, w: &[R], strip: Option<&mut Strip<R>>, y: &mut [R],
+    ) {
+        let mut strip = strip;
         for first in (0..n_out).step_by(STRIP) {
             let n = STRIP.min(n_out - first);
+            let w = columns(w, n_out, first, strip.as_deref_mut());
             for (row, y) in y.chunks_mut(n_out).enumerate() {
                 let (starts, values) = active.of_plane(row);
-                lanes.add_many((values, starts), (&w[first..], n_out), (&mut y[first..first + n], n), [1, n]);
+                lanes.add_many((values, starts), w, (&mut y[first..first + n], n), [1, n]);
             }
         }
     }
@@ -96,11 +153,15 @@ vectorized! {
 
 vectorized! {
     /// Adds to the gradient of each input's weights the rows of `gy` in which it was active.
-    fn add_gradients[R: Real](lanes; n_out: usize, active: &BySite<R>, gy: &[R], grad: &mut [R]) {
+    fn add_gradients[R: Real](
+        lanes; n_out: usize, active: &BySite<R>, gy: &[R], strip: Option<&mut Strip<R>>, grad: &mut [R],
+    ) {
+        let mut strip = strip;
         for first in (0..n_out).step_by(STRIP) {
             let n = STRIP.min(n_out - first);
+            let gy = columns(gy, n_out, first, strip.as_deref_mut());
             for (input, grad) in grad.chunks_mut(n_out).enumerate() {
-                lanes.add_many(active.of(input), (&gy[first..], n_out), (&mut grad[first..first + n], n), [1, n]);
+                lanes.add_many(active.of(input), gy, (&mut grad[first..first + n], n), [1, n]);
             }
         }
     }
@@ -116,6 +177,28 @@ mod tests {
         (0..n as u64)
             .map(|i| if draw(2 * i) < density { f64::from(draw(2 * i + 1)) - 0.5 } else { 0.0 })
             .collect()
+    }
+
+    #[test]
+    fn columns_copied_to_lines_give_the_same_bits() {
+        let size @ [n_in, n_out] = [7, STRIP + 5];
+        for n_rows in [12, 300] {
+            let x = numbers(n_rows * n_in, 1, 0.15);
+            let (w, gy) = (numbers(n_in * n_out, 2, 1.0), numbers(n_rows * n_out, 3, 1.0));
+            let [f32_x, f32_w, f32_gy] =
+                [&x, &w, &gy].map(|v| v.iter().map(|&v| v as f32).collect::<Vec<f32>>());
+            let (mut y, mut gw) = (vec![0.0_f32; n_rows * n_out], vec![0.0_f32; n_in * n_out]);
+            for r in 0..n_rows {
+                for (i, &x) in f32_x[r * n_in..][..n_in].iter().enumerate().filter(|(_, x)| **x != 0.0) {
+                    for o in 0..n_out {
+                        y[r * n_out + o] += x * f32_w[i * n_out + o];
+                        gw[i * n_out + o] += x * f32_gy[r * n_out + o];
+                    }
+                }
+            }
+            assert_eq!(forward(size, &f32_x, &f32_w, &[]), y);
+            assert_eq!(weight_grad(size, &f32_x, &f32_gy), gw);
+        }
     }
 
     proptest! {
