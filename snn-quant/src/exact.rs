@@ -31,7 +31,7 @@ pub use compare::{Compared, Comparison, Divergence, Quantity, Verifier};
 pub use error::{ExactError, Inexact};
 pub use lower::lower;
 pub use spec::{ExactSpec, LeakForm, LeakRounding, StateOverflow};
-pub use take_over::{Figure, Moved, readout, take_over};
+pub use take_over::{Figure, Moved, OneScale, one_scale, take_over};
 
 use crate::QuantPlan;
 use crate::exec::learned_scales;

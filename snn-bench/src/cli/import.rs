@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 use snn_bench::integer::{Binning, import};
 use snn_bench::table::bytes;
-use snn_core::layer::fold_batch_norm;
+use snn_core::layer::{Sequential, fold_batch_norm};
 use snn_int::model::n_weights;
 use snn_int::spec::ModelSpec;
 use snn_int::{Model, Sizes};
@@ -80,9 +80,18 @@ fn of_graph(args: &Args) -> anyhow::Result<(ModelSpec, Vec<String>)> {
     binning.check()?;
     let (mut plan, more) = args.plan.exact(net.float(), None)?;
     notes.extend(more);
+    notes.extend(args.plan.plan.is_none().then(|| ranges(net.float())).into_iter().flatten());
     if let (Some(exact), Some(_)) = (&mut plan.exact, args.bin_us) {
         exact.input_max = 1;
     }
     let net = Exact::new(fold_batch_norm(net.float())?, plan).with_context(|| args.plan.name())?;
     Ok((exact::lowered(&net, binning, args.plan.profile.clone())?, notes))
+}
+
+/// Membranes whose range nothing in the graph tells.
+fn ranges(net: &Sequential) -> impl Iterator<Item = String> {
+    let integrators = net.neurons().filter(|layer| layer.kind.threshold().is_none());
+    integrators.map(|layer| {
+        format!("{} integrates within ±4, below 12 bits ±2; a plan with int_bits moves that", layer.name)
+    })
 }

@@ -3,7 +3,7 @@
 use super::profile::Profile;
 use snn_core::Module;
 use snn_core::layer::{NeuronKind, Sequential};
-use snn_quant::exact::readout;
+use snn_quant::exact::{OneScale, one_scale};
 use snn_quant::uniform::{ClipGrad, Granularity, ScaleRule};
 use snn_quant::{
     BitWidth, FixedPointSpec, IntBits, PlanError, QuantError, QuantPlan, QuantSpec, StateQuantizer, StateSpec,
@@ -23,9 +23,8 @@ pub struct DefaultBits {
 ///
 /// With a profile, its integers replace those of the plan, and widths are cut to what it has.
 ///
-/// Returns in words what entries of the plan had to become otherwise: weights of a readout without neurons share one scale,
-/// since its outputs are compared, and recurrent weights have no learned scale, since they take that of the weights before
-/// them.
+/// Returns in words what entries of the plan had to become otherwise: weights before outputs that are compared, or before a
+/// table of levels, have one scale, and recurrent weights no learned one, since they take that of the weights before them.
 ///
 /// # Errors
 /// [`PlanError::Spec`] for a number of bits out of range.
@@ -62,11 +61,17 @@ pub fn complete(
 /// Takes away scales that integers cannot have, and says so.
 fn share_scales(plan: &mut QuantPlan, net: &Sequential) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(QuantSpec::Uniform(spec)) = readout(net).and_then(|name| plan.weights.get_mut(name))
-        && spec.granularity == Granularity::PerChannel
-    {
+    for (name, why) in one_scale(net, plan) {
+        let Some(QuantSpec::Uniform(spec)) = plan.weights.get_mut(&name) else { continue };
+        if spec.granularity == Granularity::PerTensor {
+            continue;
+        }
         spec.granularity = Granularity::PerTensor;
-        notes.push("the weights of the readout share one scale, since its outputs are compared".to_owned());
+        let why = match why {
+            OneScale::Readout => "its outputs are compared",
+            OneScale::Table => "the membrane behind it is on one table of levels",
+        };
+        notes.push(format!("{name} has one scale for all channels, since {why}"));
     }
     for [weight, _] in net.neurons().filter_map(|layer| layer.recurrent.as_ref()) {
         if let Some(QuantSpec::Uniform(spec)) = plan.weights.get_mut(&weight.name)
@@ -110,7 +115,7 @@ mod tests {
         let bits = DefaultBits { weights: 8, membranes: 16 };
         let notes = complete(&mut plan, &layers, bits, None).unwrap();
         assert_eq!(notes.len(), 2, "{notes:?}");
-        assert!(notes[0].contains("readout") && notes[1].contains(".recurrent"), "{notes:?}");
+        assert!(notes[0].contains("outputs are compared") && notes[1].contains(".recurrent"), "{notes:?}");
         assert!(Exact::new(layers.clone(), plan.clone()).is_ok());
         assert_eq!(complete(&mut plan, &layers, bits, None).unwrap(), Vec::<String>::new());
     }

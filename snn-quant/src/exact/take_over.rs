@@ -3,7 +3,7 @@
 use super::compile::{Bounds, Stage};
 use super::{Exact, ExactError};
 use crate::uniform::{self, Granularity, Mapping, ScaleFormat, ScaleRule, UniformSpec};
-use crate::{QuantParams, QuantPlan, QuantSpec, Quantized, StateLevels};
+use crate::{QuantParams, QuantPlan, QuantSpec, Quantized, StateLevels, StateQuantizer};
 use serde::Serialize;
 use snn_core::layer::{Layer, NeuronKind, NeuronLayer, Sequential, batch_norm_gains, fold_batch_norm};
 use snn_core::{Module, Param, Tensor};
@@ -63,8 +63,8 @@ fn ends(values: &[f32]) -> [f32; 2] {
 /// same by itself. Membranes keep their bits and reach at least as far, in steps of the weights' scale times a power of two.
 ///
 /// What cannot be taken over starts anew, and the list says how far from before: scales of weights with other bits, those of
-/// recurrent weights, which take the scale of the weights before them, and several scales where the plan allows one (in a
-/// readout without neurons): that of least squared error from the levels that there were.
+/// recurrent weights, which take the scale of the weights before them, and several scales where one is possible ([`one_scale`]):
+/// that of least squared error from the levels that there were.
 ///
 /// # Errors
 /// [`ExactError`], as [`Exact::new`].
@@ -80,14 +80,14 @@ pub fn take_over(
         found.insert(name, Found { params, scales });
     }
     let mut known = BTreeMap::new();
-    let (recurrent, readout) = (recurrent_weights(&net), readout(&net));
+    let (recurrent, of_one) = (recurrent_weights(&net), one_scale(&net, &plan));
     net.visit_params(&mut |p| {
         let (Some(found), Some(QuantSpec::Uniform(spec))) =
             (found.get(&p.name), plan.weights.get_mut(&p.name))
         else {
             return;
         };
-        let needs_one = readout == Some(p.name.as_str());
+        let needs_one = of_one.contains_key(&p.name);
         let is_folded = gains.contains_key(&p.name);
         if recurrent.contains(&p.name) || !found.is_taken_by(spec, needs_one, is_folded) {
             return;
@@ -133,19 +133,34 @@ impl Found {
     }
 }
 
-/// The weights that no neurons stand behind, whose outputs are compared as they are.
+/// Why a weight tensor of an exact network has one scale for all its channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OneScale {
+    /// No neurons stand behind it, and its outputs are compared as they are.
+    Readout,
+    /// The membrane of the neurons behind it is on one table of levels.
+    Table,
+}
+
+/// The weight tensors that need one scale in integers, and why.
 #[must_use]
-pub fn readout(net: &Sequential) -> Option<&str> {
+pub fn one_scale(net: &Sequential, plan: &QuantPlan) -> BTreeMap<String, OneScale> {
+    let mut all = BTreeMap::new();
     let mut last = None;
     for layer in net.layers() {
         match layer {
-            Layer::Conv2d(l) => last = Some(l.weight.name.as_str()),
-            Layer::Linear(l) => last = Some(l.weight.name.as_str()),
-            Layer::Neuron(_) => last = None,
+            Layer::Conv2d(l) => last = Some(l.weight.name.clone()),
+            Layer::Linear(l) => last = Some(l.weight.name.clone()),
+            Layer::Neuron(neurons) => {
+                let spec = plan.states.get(&neurons.name).map(|spec| &spec.quantizer);
+                let is_table = matches!(spec, Some(StateQuantizer::Levels(_)));
+                all.extend(last.take().filter(|_| is_table).map(|name| (name, OneScale::Table)));
+            }
             _ => {}
         }
     }
-    last
+    all.extend(last.map(|name| (name, OneScale::Readout)));
+    all
 }
 
 fn scales_of(params: &QuantParams, gains: Option<&Vec<f32>>) -> Vec<f32> {
