@@ -106,7 +106,12 @@ fn graph(folder: &Path, channels: usize) -> (Sequential, String) {
     let net = Sequential::input(&[channels, 32, 32]).conv2d("conv", Conv2dConfig::new(6, 5).stride(2));
     let net = net.neuron("lif1", hard).flatten().linear("fc", 10).neuron("lif2", hard);
     let mut net = net.init(5).unwrap();
-    net.visit_params_mut(&mut |p| p.value = p.value.map(|w| if p.is_weight() { 3.0 * w } else { w }));
+    let gain = |name: &str| if name == "conv.weight" { 8.0 } else { 20.0 };
+    net.visit_params_mut(&mut |p| {
+        if p.is_weight() {
+            p.value = p.value.map(|w| gain(&p.name) * w);
+        }
+    });
     let path = folder.join(format!("net{channels}.nir")).to_str().unwrap().to_owned();
     snn_nir::write(Path::new(&path), &nir::export(&net, SoftReset::Refuse).unwrap().graph).unwrap();
     (net, path)
@@ -139,12 +144,12 @@ fn a_graph_is_an_integer_model_under_a_plan() {
     assert_eq!(program(&["data", "make", "-o", &data, "--n-train", "20", "--n-test", "10"]).0, Some(0));
     let import =
         ["import", &file, "--convention", "snntorch", "--steps", "6", "-o", &model, "--membrane-bits", "12"];
-    let (code, stderr) = program(&[&import[..], &["--bits", "5"]].concat());
+    let (code, stderr) = program(&[&import[..], &["--bits", "10"]].concat());
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(program(&["run", &model, &data, "--counts", &table]).0, Some(0));
 
     let mut plan = QuantPlan::default();
-    complete(&mut plan, &net, DefaultBits { weights: 5, membranes: 12 }, None).unwrap();
+    complete(&mut plan, &net, DefaultBits { weights: 10, membranes: 12 }, None).unwrap();
     let exact = Exact::new(net.clone(), plan).unwrap();
     let (mut n_spikes, mut n_same, mut n) = (0.0, 0, 0);
     for row in csv::Reader::from_path(&table).unwrap().records() {
