@@ -170,6 +170,7 @@ impl Lanes {
     }
 
     /// The step of all neurons: `sums` become the membranes at the spike test.
+    #[inline(always)]
     pub(crate) fn update<K: Kept>(
         &self,
         layer: &Layer<'_>,

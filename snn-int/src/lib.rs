@@ -10,8 +10,9 @@
 //! - [`weights`] has packed codes of 1 to 16 bits, [`model`] layers and the file format, [`runner`] the event-driven loop,
 //!   [`spec`] what models are built from.
 //!
-//! Work is proportional to spikes: each nonzero input of a layer adds one row of weights. Binary and ternary rows are
-//! added with bit operations, 32 outputs at a time.
+//! Work is proportional to spikes: each nonzero input of a layer adds one row of weights. Engines lay weights out for speed, and
+//! with the feature `simd` use the widest vectors of the machine that they run on; in lent memory, binary and ternary rows
+//! are added with bit operations, 64 columns at a time.
 //!
 //! Frames are kept row, column, channel, so that what one event reaches lies side by side; what goes in and out by
 //! index is channel, row, column, as everywhere else.
@@ -54,6 +55,7 @@ pub mod model;
 pub mod neuron;
 mod num;
 pub mod runner;
+mod simd;
 #[cfg(feature = "alloc")]
 pub mod spec;
 pub mod weights;

@@ -1,7 +1,11 @@
 //! Running a model, one time step at a time.
 
+mod dense;
 mod memory;
 mod neurons;
+mod pool;
+mod rows;
+mod scatter;
 mod synapses;
 
 use crate::error::ModelError;
@@ -10,7 +14,7 @@ use crate::num::index;
 #[cfg(feature = "alloc")]
 pub use memory::Owned;
 pub use memory::{Buffers, Lent, Memory, Sizes};
-use memory::{ring_len, scratch_len, with_unpacked};
+use memory::{ring_len, scratch_len};
 use neurons::{add_scores, delay, update, write_rest};
 use synapses::accumulate;
 
@@ -25,7 +29,7 @@ pub struct Runner<'m, M> {
     time: u64,
 }
 
-/// A runner in memory of its own, with weights of few bits unpacked to bytes.
+/// A runner in memory of its own, with weights of up to 8 bits laid out for speed.
 #[cfg(feature = "alloc")]
 pub type Engine<'m> = Runner<'m, Owned>;
 
@@ -137,9 +141,20 @@ impl<'m, M: Memory> Runner<'m, M> {
             return Err(ModelError::Buffer { field: "a frame", found: frame.len(), expected: shape.n() });
         }
         let most = self.model.input_max();
+        let channels = index(shape.channels);
         let input = &mut self.memory.lend().spikes[..shape.n()];
-        for (i, &value) in frame.iter().enumerate() {
-            input[shape.place(i)] = value.min(most);
+        if channels == 2 {
+            // The two polarities of a sensor: both at once.
+            let (off, on) = frame.split_at(shape.n() / 2);
+            for (pixel, (&off, &on)) in input.as_chunks_mut().0.iter_mut().zip(off.iter().zip(on)) {
+                *pixel = [off.min(most), on.min(most)];
+            }
+            return Ok(());
+        }
+        for (c, plane) in frame.chunks_exact(shape.n() / channels).enumerate() {
+            for (pixel, &value) in input.chunks_exact_mut(channels).zip(plane) {
+                pixel[c] = value.min(most);
+            }
         }
         Ok(())
     }
@@ -152,33 +167,40 @@ impl<'m, M: Memory> Runner<'m, M> {
     /// One time step; `see` is shown what each layer did.
     pub fn step_with(&mut self, mut see: impl FnMut(Seen<'_>)) {
         let n_input = self.model.input().n();
-        let Lent { mut states, spikes, currents, scores, narrow, paths, mut unpacked } = self.memory.lend();
-        let (input, rest) = spikes.split_at_mut(n_input);
-        let n_scratch = self.model.layers().map(|layer| scratch_len(&layer)).max().unwrap_or(0);
-        let (scratch, mut rest) = rest.split_at_mut(n_scratch);
-        let mut source: &[u8] = input;
-        for (number, layer) in self.model.layers().enumerate() {
-            let layer = with_unpacked(layer, &mut unpacked);
-            let state;
-            let emitted;
-            let ring;
-            (state, states) = states.split_at_mut(layer.state_bytes());
-            (emitted, rest) = rest.split_at_mut(layer.neurons.n());
-            (ring, rest) = rest.split_at_mut(ring_len(&layer));
-            let path = paths.get(number).copied().unwrap_or_default();
-            let sums = if path.is_narrow {
-                widen(accumulate(&layer, [source, emitted], scratch, narrow), currents)
-            } else {
-                accumulate(&layer, [source, emitted], scratch, currents)
-            };
-            update(&layer, path.lanes.as_ref(), sums, state, emitted);
-            see(Seen { number, layer: &layer, membranes: sums, spikes: emitted });
-            if number + 1 == self.model.n_layers() {
-                add_scores(&layer, sums, emitted, scores);
-            }
-            source = if ring.is_empty() { emitted } else { delay(&layer, emitted, ring, self.time) };
-        }
-        input.fill(0);
+        let Lent { mut states, spikes, currents, scores, narrow, paths, unpacked, list, widest } =
+            self.memory.lend();
+        widest.run(
+            #[inline(always)]
+            || {
+                let (input, rest) = spikes.split_at_mut(n_input);
+                let n_scratch = self.model.layers().map(|layer| scratch_len(&layer)).max().unwrap_or(0);
+                let (scratch, mut rest) = rest.split_at_mut(n_scratch);
+                let mut source: &[u8] = input;
+                for (number, layer) in self.model.layers().enumerate() {
+                    let state;
+                    let emitted;
+                    let ring;
+                    (state, states) = states.split_at_mut(layer.state_bytes());
+                    (emitted, rest) = rest.split_at_mut(layer.neurons.n());
+                    (ring, rest) = rest.split_at_mut(ring_len(&layer));
+                    let path = paths.get(number).copied().unwrap_or_default();
+                    let rows = path.rows(&layer, unpacked);
+                    let frames = [source, &*emitted];
+                    let sums = if path.is_narrow {
+                        widen(accumulate(&layer, rows, frames, scratch, list, narrow), currents)
+                    } else {
+                        accumulate(&layer, rows, frames, scratch, list, currents)
+                    };
+                    update(&layer, path.lanes.as_ref(), sums, state, emitted);
+                    see(Seen { number, layer: &layer, membranes: sums, spikes: emitted });
+                    if number + 1 == self.model.n_layers() {
+                        add_scores(&layer, sums, emitted, scores);
+                    }
+                    source = if ring.is_empty() { emitted } else { delay(&layer, emitted, ring, self.time) };
+                }
+                input.fill(0);
+            },
+        );
         self.time += 1;
     }
 
@@ -203,6 +225,7 @@ impl<'m, M: Memory> Runner<'m, M> {
 }
 
 /// Sums of 16 bits in 32.
+#[inline(always)]
 fn widen<'c>(narrow: &[i16], wide: &'c mut [i32]) -> &'c mut [i32] {
     let wide = &mut wide[..narrow.len()];
     wide.iter_mut().zip(narrow).for_each(|(wide, &sum)| *wide = sum.into());

@@ -6,7 +6,7 @@
 use crate::num::index;
 
 /// A number that weights are summed in; sums wrap.
-pub trait Sum: Copy + Default + Ord + Into<i32> {
+pub trait Sum: Copy + Default + Ord + From<i16> + Into<i32> {
     /// Below all sums.
     const LEAST: Self;
     /// The low bits of a number.
@@ -22,17 +22,17 @@ macro_rules! sum_in {
         impl Sum for $width {
             const LEAST: Self = <$width>::MIN;
 
-            #[inline]
+            #[inline(always)]
             fn low(x: i32) -> Self {
                 $low(x)
             }
 
-            #[inline]
+            #[inline(always)]
             fn plus(self, other: Self) -> Self {
                 self.wrapping_add(other)
             }
 
-            #[inline]
+            #[inline(always)]
             fn times(self, factor: Self) -> Self {
                 self.wrapping_mul(factor)
             }
@@ -48,8 +48,6 @@ sum_in!(i16, crate::num::low_i16);
 pub struct Weights<'a> {
     bits: u8,
     packed: &'a [u8],
-    /// The same codes, one a byte, where memory was spent on it.
-    unpacked: &'a [u8],
 }
 
 /// Bytes that `n` codes of `bits` bits take.
@@ -62,13 +60,7 @@ impl<'a> Weights<'a> {
     /// The codes in these bytes.
     #[must_use]
     pub fn new(bits: u8, packed: &'a [u8]) -> Self {
-        Self { bits, packed, unpacked: &[] }
-    }
-
-    /// The same codes with a copy of them that has one in a byte, which is read instead.
-    #[must_use]
-    pub fn with_unpacked(self, unpacked: &'a [u8]) -> Self {
-        Self { unpacked, ..self }
+        Self { bits, packed }
     }
 
     /// Bits of a code.
@@ -83,12 +75,6 @@ impl<'a> Weights<'a> {
         self.packed
     }
 
-    /// Whether a copy with one code in a byte is faster to read.
-    #[must_use]
-    pub fn gains_by_unpacking(self) -> bool {
-        self.bits < 8
-    }
-
     /// Code `i`; bits beyond the end count as 0.
     #[inline]
     #[must_use]
@@ -99,14 +85,13 @@ impl<'a> Weights<'a> {
     }
 
     /// `n` codes from `first` that lie one in a byte.
-    #[inline]
+    #[inline(always)]
     fn bytes(self, first: usize, n: usize) -> Option<&'a [u8]> {
-        let bytes = if self.bits == 8 { self.packed } else { self.unpacked };
-        bytes.get(first..first + n)
+        (self.bits == 8).then(|| self.packed.get(first..first + n))?
     }
 
     /// Adds `factor` times the codes `first..first + sums.len()` to `sums`; sums wrap.
-    #[inline]
+    #[inline(always)]
     pub fn add<S: Sum>(self, first: usize, factor: i32, sums: &mut [S]) {
         if let Some(row) = self.bytes(first, sums.len()) {
             return add_bytes(row, factor, sums);
@@ -122,7 +107,7 @@ impl<'a> Weights<'a> {
     }
 
     /// Adds the codes from each of four places.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add_four<S: Sum>(self, first: [usize; 4], sums: &mut [S]) {
         let n = sums.len();
         if let [Some(a), Some(b), Some(c), Some(d)] = first.map(|first| self.bytes(first, n)) {
@@ -154,12 +139,12 @@ impl<'a> Weights<'a> {
 }
 
 /// A code that lies in a byte.
-#[inline]
-fn byte<S: Sum>(code: u8) -> S {
+#[inline(always)]
+pub(crate) fn byte<S: Sum>(code: u8) -> S {
     S::low(code.cast_signed().into())
 }
 
-#[inline]
+#[inline(always)]
 fn add_bytes<S: Sum>(row: &[u8], factor: i32, sums: &mut [S]) {
     if factor == 1 {
         sums.iter_mut().zip(row).for_each(|(sum, &code)| *sum = sum.plus(byte(code)));
@@ -239,12 +224,6 @@ mod tests {
             weights.add(first, factor, &mut sums);
             let want: Vec<i32> = back[first..].iter().map(|c| 5 + factor * c).collect();
             prop_assert_eq!(&sums, &want);
-            if bits < 8 {
-                let bytes: Vec<u8> = codes.iter().map(|&c| i8::try_from(c).unwrap().cast_unsigned()).collect();
-                let mut sums = vec![5_i16; codes.len() - first];
-                weights.with_unpacked(&bytes).add(first, factor, &mut sums);
-                prop_assert_eq!(sums.iter().map(|&sum| sum.into()).collect::<Vec<i32>>(), want);
-            }
         }
     }
 

@@ -2,6 +2,9 @@
 //!
 //! Each kernel is sequential and takes slices; [`par`] splits work over threads in chunks of a fixed size, so that
 //! results do not depend on the number of threads.
+//!
+//! On x86-64 the kernels are compiled for several instruction sets and choose the widest that the CPU has ([`simd`]). All give the
+//! same bits. With the environment variable `SNN_VECTORS=baseline` or `avx2` they choose among fewer.
 
 #![allow(unsafe_code, reason = "matrix kernels of another crate and run-time dispatch on CPU features")]
 
@@ -14,3 +17,22 @@ pub mod par;
 pub mod scan;
 pub mod simd;
 pub mod spike_matmul;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::process::Command;
+
+    /// The tests of kernels and ops, in a process that may use no more than the baseline or AVX2.
+    #[test]
+    fn all_tests_of_kernels_pass_with_narrower_vectors() {
+        if std::env::var_os("SNN_VECTORS").is_some() {
+            return;
+        }
+        for vectors in ["baseline", "avx2"] {
+            let mut tests = Command::new(std::env::current_exe().unwrap());
+            let output = tests.args(["kernels::", "ops::"]).env("SNN_VECTORS", vectors).output().unwrap();
+            assert!(output.status.success(), "{vectors}:\n{}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}

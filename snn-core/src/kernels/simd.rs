@@ -278,17 +278,38 @@ pub mod x86 {
     use super::append_nonzero;
     use super::{Baseline, Lanes};
     use std::arch::x86_64::*;
+    use std::sync::OnceLock;
+
+    /// Instruction sets from the narrowest vectors to the widest.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    enum Width {
+        Baseline,
+        Avx2,
+        Any,
+    }
+
+    /// The widest that may be used: what the environment variable `SNN_VECTORS` says at the first call, `baseline` or `avx2`,
+    /// so that the kernels for other machines can be tested and timed on this one; without it, any.
+    #[inline]
+    fn allowed() -> Width {
+        static ALLOWED: OnceLock<Width> = OnceLock::new();
+        *ALLOWED.get_or_init(|| match std::env::var("SNN_VECTORS").as_deref() {
+            Ok("baseline") => Width::Baseline,
+            Ok("avx2") => Width::Avx2,
+            _ => Width::Any,
+        })
+    }
 
     /// AVX2. There is a value only where the CPU has it.
     #[derive(Clone, Copy, Debug)]
     pub struct Avx2(());
 
     impl Avx2 {
-        /// The instruction set, if this CPU has it.
+        /// The instruction set, if this CPU has it and `SNN_VECTORS` allows it.
         #[inline]
         #[must_use]
         pub fn detect() -> Option<Self> {
-            std::arch::is_x86_feature_detected!("avx2").then_some(Self(()))
+            (allowed() >= Width::Avx2 && std::arch::is_x86_feature_detected!("avx2")).then_some(Self(()))
         }
     }
 
@@ -316,11 +337,12 @@ pub mod x86 {
     pub struct Avx512(());
 
     impl Avx512 {
-        /// The instruction set, if this CPU has it.
+        /// The instruction set, if this CPU has it and `SNN_VECTORS` allows it.
         #[inline]
         #[must_use]
         pub fn detect() -> Option<Self> {
-            let all = std::arch::is_x86_feature_detected!("avx512f")
+            let all = allowed() == Width::Any
+                && std::arch::is_x86_feature_detected!("avx512f")
                 && std::arch::is_x86_feature_detected!("avx512bw")
                 && std::arch::is_x86_feature_detected!("avx512dq")
                 && std::arch::is_x86_feature_detected!("avx512vl");

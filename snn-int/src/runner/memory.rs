@@ -1,11 +1,15 @@
 //! What a runner works in: memory that the caller lends, or its own, with what makes it faster there.
 
-use crate::lanes::Lanes;
 #[cfg(feature = "alloc")]
-use crate::model::PoolKind;
-use crate::model::{Layer, Model, Synapses, tensors};
+use super::rows::Grid;
+use super::rows::{Layout, Rows};
+use crate::lanes::Lanes;
+use crate::model::{Layer, Model, tensors};
+#[cfg(feature = "alloc")]
+use crate::model::{PoolKind, Synapses};
 #[cfg(feature = "alloc")]
 use crate::num::index;
+use crate::simd::Widest;
 use crate::weights::Weights;
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
@@ -96,8 +100,11 @@ pub struct Owned {
     /// Sums of layers that need no more than 16 bits.
     narrow: Vec<i16>,
     paths: Vec<Path>,
-    /// Weights of fewer than 8 bits, one in a byte.
+    /// Codes laid out in rows.
     unpacked: Vec<u8>,
+    /// Room for the places of spikes.
+    list: Vec<u32>,
+    widest: Widest,
 }
 
 /// What is known of a layer before it runs.
@@ -107,6 +114,20 @@ pub(super) struct Path {
     pub(super) is_narrow: bool,
     /// The neuron without branches, if it has such a form.
     pub(super) lanes: Option<Lanes>,
+    /// How the codes of the synapses and of the weights between neurons were laid out, if they were.
+    layouts: [Option<Layout>; 2],
+}
+
+impl Path {
+    /// The codes that were laid out.
+    #[inline(always)]
+    pub(super) fn rows<'a>(&self, layer: &Layer<'a>, unpacked: &'a [u8]) -> [Option<Rows<'a>>; 2] {
+        let [synapses, own] = tensors(layer);
+        let rows = |layout: Option<Layout>, tensor: Option<(Weights<'a>, usize)>| {
+            Some(layout?.rows(tensor?.0, unpacked))
+        };
+        [rows(self.layouts[0], synapses), rows(self.layouts[1], own)]
+    }
 }
 
 /// What a runner works in.
@@ -120,6 +141,8 @@ pub struct Lent<'a> {
     /// Of each layer, or none.
     pub(super) paths: &'a [Path],
     pub(super) unpacked: &'a [u8],
+    pub(super) list: &'a mut [u32],
+    pub(super) widest: Widest,
 }
 
 /// Somewhere to keep states: [`Buffers`], or with `alloc` [`Owned`].
@@ -133,7 +156,17 @@ pub trait Memory {
 impl Memory for Buffers<'_> {
     fn lend(&mut self) -> Lent<'_> {
         let Self { states, spikes, currents, scores } = self;
-        Lent { states, spikes, currents, scores, narrow: &mut [], paths: &[], unpacked: &[] }
+        Lent {
+            states,
+            spikes,
+            currents,
+            scores,
+            narrow: &mut [],
+            paths: &[],
+            unpacked: &[],
+            list: &mut [],
+            widest: Widest::default(),
+        }
     }
 
     fn scores(&self) -> &[i64] {
@@ -144,8 +177,8 @@ impl Memory for Buffers<'_> {
 #[cfg(feature = "alloc")]
 impl Memory for Owned {
     fn lend(&mut self) -> Lent<'_> {
-        let Self { states, spikes, currents, scores, narrow, paths, unpacked } = self;
-        Lent { states, spikes, currents, scores, narrow, paths, unpacked }
+        let Self { states, spikes, currents, scores, narrow, paths, unpacked, list, widest } = self;
+        Lent { states, spikes, currents, scores, narrow, paths, unpacked, list, widest: *widest }
     }
 
     fn scores(&self) -> &[i64] {
@@ -158,50 +191,54 @@ impl Owned {
     /// Memory for a model.
     pub(super) fn of(model: &Model<'_>) -> Self {
         let sizes = Sizes::of(model);
-        let paths = paths(model);
+        let (paths, unpacked) = paths(model);
+        let n_sums = model.layers().zip(&paths).map(|(layer, path)| n_sums(&layer, path)).max().unwrap_or(0);
+        let n_places =
+            model.layers().map(|layer| layer.gathered.n().max(layer.neurons.n())).max().unwrap_or(0);
         let is_narrow = paths.iter().any(|path| path.is_narrow);
         Self {
             states: alloc::vec![0; sizes.states],
             spikes: alloc::vec![0; sizes.spikes],
-            currents: alloc::vec![0; sizes.currents],
+            currents: alloc::vec![0; n_sums],
             scores: alloc::vec![0; sizes.scores],
-            narrow: alloc::vec![0; if is_narrow { sizes.currents } else { 0 }],
+            narrow: alloc::vec![0; if is_narrow { n_sums } else { 0 }],
             paths,
-            unpacked: unpacked(model),
+            unpacked,
+            list: alloc::vec![0; n_places],
+            widest: Widest::detect(),
         }
     }
 
     /// Its bytes.
     pub(super) fn bytes(&self) -> usize {
-        let numbers = 2 * self.narrow.len() + 4 * self.currents.len() + 8 * self.scores.len();
+        let numbers =
+            2 * self.narrow.len() + 4 * (self.currents.len() + self.list.len()) + 8 * self.scores.len();
         let paths = size_of::<Path>() * self.paths.len();
         self.states.len() + self.spikes.len() + self.unpacked.len() + numbers + paths
     }
 }
 
-/// All codes of fewer than 8 bits, in the order of layers and tensors.
+/// What is known of each layer, and the codes laid out.
 #[cfg(feature = "alloc")]
-fn unpacked(model: &Model<'_>) -> Vec<u8> {
-    let mut codes = Vec::new();
-    for layer in model.layers() {
-        for (weights, n) in tensors(&layer).into_iter().flatten() {
-            if weights.gains_by_unpacking() {
-                codes.extend((0..n).map(|i| crate::num::low_u8(weights.code(i).cast_unsigned())));
-            }
-        }
-    }
-    codes
-}
-
-#[cfg(feature = "alloc")]
-fn paths(model: &Model<'_>) -> Vec<Path> {
+fn paths(model: &Model<'_>) -> (Vec<Path>, Vec<u8>) {
     let mut max_input = model.input_max();
+    let mut unpacked = Vec::new();
     let path = |layer: Layer<'_>| {
         let reach = reach(&layer, max_input.into());
         max_input = layer.max_output;
-        Path { is_narrow: reach <= i16::MAX.into(), lanes: Lanes::of(&layer, reach) }
+        let layouts =
+            [Layout::of_synapses(&layer, &mut unpacked), Layout::of_recurrent(&layer, &mut unpacked)];
+        Path { is_narrow: reach <= i16::MAX.into(), lanes: Lanes::of(&layer, reach), layouts }
     };
-    model.layers().map(path).collect()
+    let paths = model.layers().map(path).collect();
+    (paths, unpacked)
+}
+
+/// Sums that a layer needs room for: with margins where it has them, and pooled.
+#[cfg(feature = "alloc")]
+fn n_sums(layer: &Layer<'_>, path: &Path) -> usize {
+    let grid = Grid::of(layer, path.layouts[0].is_some());
+    grid.n_sums() + layer.pool.map_or(0, |_| layer.neurons.n())
 }
 
 /// The largest magnitude that the sums of a layer reach, on the way or at the end.
@@ -243,25 +280,6 @@ fn largest_sum(weights: Weights<'_>, n: usize, n_out: usize, groups: usize) -> i
         .unwrap_or(0)
 }
 
-/// The layer with its share of the unpacked codes, if there are any.
-pub(super) fn with_unpacked<'l>(layer: Layer<'l>, unpacked: &mut &'l [u8]) -> Layer<'l> {
-    let mut share = |weights: Weights<'l>, n: usize| {
-        if unpacked.is_empty() || !weights.gains_by_unpacking() {
-            return weights;
-        }
-        let (codes, rest) = unpacked.split_at(n);
-        *unpacked = rest;
-        weights.with_unpacked(codes)
-    };
-    let [synapses, recurrent] = tensors(&layer).map(|tensor| tensor.map(|(weights, n)| share(weights, n)));
-    let synapses = match (layer.synapses, synapses) {
-        (Synapses::Dense(_), Some(weights)) => Synapses::Dense(weights),
-        (Synapses::Conv(conv, _), Some(weights)) => Synapses::Conv(conv, weights),
-        (other, _) => other,
-    };
-    Layer { synapses, recurrent, ..layer }
-}
-
 #[cfg(all(test, feature = "alloc"))]
 #[allow(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
 mod tests {
@@ -281,7 +299,7 @@ mod tests {
         }
         let spec = ModelSpec { input: Shape::flat(40), input_max, layers: vec![layer], meta: String::new() };
         let bytes = spec.to_bytes().unwrap();
-        let path = paths(&Model::from_bytes(&bytes).unwrap())[0];
+        let path = paths(&Model::from_bytes(&bytes).unwrap()).0[0];
         (path.is_narrow, path.lanes.is_some())
     }
 

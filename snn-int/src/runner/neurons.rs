@@ -16,6 +16,7 @@ pub(super) fn write_rest(layer: &Layer<'_>, states: &mut [u8]) {
 }
 
 /// The neurons' step: `sums` become the membranes at the spike test.
+#[inline(always)]
 pub(super) fn update(
     layer: &Layer<'_>,
     lanes: Option<&Lanes>,
@@ -32,6 +33,7 @@ pub(super) fn update(
     }
 }
 
+#[inline(always)]
 fn update_as<const N: usize>(
     layer: &Layer<'_>,
     lanes: Option<&Lanes>,
@@ -62,7 +64,7 @@ fn update_as<const N: usize>(
 }
 
 /// A current kept in 0, 1, 2 or 4 bytes.
-#[inline]
+#[inline(always)]
 fn read(bytes: &[u8]) -> i32 {
     match *bytes {
         [] => 0,
@@ -73,6 +75,7 @@ fn read(bytes: &[u8]) -> i32 {
     }
 }
 
+#[inline(always)]
 pub(super) fn add_scores(layer: &Layer<'_>, membranes: &[i32], emitted: &[u8], scores: &mut [i64]) {
     let spikes = layer.cell.neuron.firing.is_some();
     for (i, score) in scores.iter_mut().enumerate() {
@@ -83,6 +86,7 @@ pub(super) fn add_scores(layer: &Layer<'_>, membranes: &[i32], emitted: &[u8], s
 
 /// Puts spikes on their way and returns those that arrive now. The frame of step `t` is number `t` modulo the number of
 /// frames; the one that was read in the step before is emptied for the spikes that take longest.
+#[inline(always)]
 pub(super) fn delay<'r>(layer: &Layer<'_>, emitted: &[u8], ring: &'r mut [u8], time: u64) -> &'r [u8] {
     let n = emitted.len();
     let n_frames = u64::from(layer.max_delay()) + 1;

@@ -144,3 +144,16 @@ fn decoder(element: &Datatype) -> Option<fn(&[u8]) -> Data> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_hdf5_library_is_an_error() {
+        let sizes = [usize::MAX, 2];
+        let read = || Ok(sizes.iter().copied().reduce(|a, b| a.checked_mul(b).expect("as the library does")));
+        assert!(matches!(guarded(read), Err(FormatError::Hdf5 { object, .. }) if object == "/"));
+        assert!(matches!(guarded(|| Ok(1)), Ok(1)));
+    }
+}
