@@ -663,7 +663,7 @@ fn from_traces_to_integers(run: &Path, folder: &Path, budget: &[&str]) {
             moved.filter(|moved| (&moved["name"], &moved["figure"]) == (&name.into(), &figure.into()));
         of.next().unwrap()["most"].as_f64().unwrap()
     };
-    assert_eq!(moved("conv1.weight", "weight_scale"), 0.0, "{found}");
+    assert!(moved("conv1.weight", "weight_scale") == 0.0, "{found}");
     assert!(moved("fc1.weight", "weight_scale") > 0.0, "ten scales become one: {found}");
     assert!(moved("lif1", "decay") < 1e-3, "{found}");
     json(&[&into_integers[..], &["--epochs", "1", "-o", &exact]].concat());
