@@ -1,32 +1,54 @@
-//! The integer engine against the float path, one clip at a time, as a deployed network runs.
+//! The integer engine against the float path: the latency of one recording, and recordings a second over a batch.
 //!
-//! `cargo bench -p snn-bench --bench integer`. Clips are built-in simulated glyphs in ten bins for the network of N-MNIST,
-//! and random spikes at three rates for a fully connected network. Before the timings it prints the bytes of each model and
-//! of its memory.
+//! `cargo bench -p snn-bench --bench integer`, or with a filter such as `-- latency/nmnist`. Recordings are random spikes of
+//! 25 steps at two rates for each network, weights are drawn. Before the timings of a network it prints the bytes of its
+//! models and of the memory that running them takes.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a benchmark fails by panic")]
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rayon::ThreadPool;
+use rayon::prelude::*;
 use snn_bench::integer::{DefaultBits, complete};
 use snn_core::exec::{Eager, Exec};
 use snn_core::layer::{Sequential, parse};
 use snn_core::neuron::Lif;
 use snn_core::rng::counter_uniform;
 use snn_core::{Module, Pass, Tensor};
-use snn_data::Dataset;
-use snn_data::ToFrames;
-use snn_data::datasets::glyphs::{Glyphs, GlyphsConfig};
-use snn_int::{Engine, Model, Sizes};
+use snn_int::{Engine, Model};
+use snn_quant::QuantPlan;
 use snn_quant::exact::{Exact, lower};
-use snn_quant::{QuantPlan, Quantized};
-use std::collections::BTreeSet;
 use std::hint::black_box;
+use std::time::Duration;
 
-/// Frames of clips, each `[T][values]`.
-type Clips = Vec<Vec<Vec<u8>>>;
+/// Steps of a recording.
+const N_STEPS: usize = 25;
 
-fn network(layers: &str, input: &[usize]) -> Sequential {
-    let mut net = parse(layers, input, Lif::snntorch(0.7).into()).unwrap().init(1).unwrap();
+/// Recordings of a batch.
+const BATCH: usize = 64;
+
+/// Widths of weights.
+const BITS: [u32; 4] = [8, 4, 2, 1];
+
+/// A network and the shares of its inputs that spike, in percent.
+struct Case {
+    name: &'static str,
+    layers: &'static str,
+    input: &'static [usize],
+    percent: [u8; 2],
+}
+
+const CASES: [Case; 2] = [
+    Case { name: "nmnist", layers: "12C5-P2-LIF-32C5-P2-LIF-10", input: &[2, 32, 32], percent: [1, 3] },
+    Case { name: "784-1000-10", layers: "1000-LIF-10-LIF", input: &[784], percent: [3, 13] },
+];
+
+/// A recording, `[T][values]`.
+type Frames = Vec<Vec<u8>>;
+
+fn network(case: &Case) -> Sequential {
+    let mut net = parse(case.layers, case.input, Lif::snntorch(0.7).into()).unwrap().init(1).unwrap();
     net.visit_params_mut(&mut |p| {
         if p.is_weight() {
             p.value = p.value.map(|w| 2.0 * w);
@@ -35,94 +57,117 @@ fn network(layers: &str, input: &[usize]) -> Sequential {
     net
 }
 
-fn integer(net: &Sequential, bits: u32) -> Vec<u8> {
+/// The network in integers, membranes of 16 bits, as the bytes of its model.
+fn model(net: &Sequential, bits: u32) -> Vec<u8> {
     let mut plan = QuantPlan::default();
     complete(&mut plan, net, DefaultBits { weights: bits, membranes: 16 }, None).unwrap();
     if let Some(exact) = &mut plan.exact {
-        exact.input_max = 15;
+        exact.input_max = 1;
     }
     lower(&Exact::new(net.clone(), plan).unwrap(), "").unwrap().to_bytes().unwrap()
 }
 
-fn glyph_clips(n: usize) -> Clips {
-    let glyphs = Glyphs::new(GlyphsConfig { n_samples: 20, ..GlyphsConfig::default() }).unwrap();
-    let clip = |i| {
-        let events = glyphs.events(i).unwrap();
-        let frames = ToFrames::lui_neftci(10).frames(&events, glyphs.sensor()).unwrap();
-        let n = frames.len() / 10;
-        frames.into_raw_vec_and_offset().0.chunks(n).map(<[u8]>::to_vec).collect()
-    };
-    (0..n).map(clip).collect()
+fn recordings(case: &Case, percent: u8) -> Vec<Frames> {
+    let n: usize = case.input.iter().product();
+    let rate = f32::from(percent) / 100.0;
+    let frame =
+        |seed: usize| (0..n as u64).map(|i| u8::from(counter_uniform(seed as u64, i) < rate)).collect();
+    (0..BATCH).map(|sample| (0..N_STEPS).map(|t| frame(sample * N_STEPS + t)).collect()).collect()
 }
 
-fn random_clips(n_in: usize, rate: f32) -> Clips {
-    let value = |t: usize, i: usize| u8::from(counter_uniform(t as u64, i as u64) < rate);
-    vec![(0..25).map(|t| (0..n_in).map(|i| value(t, i)).collect()).collect()]
+/// Recordings as a batch `[T, B, features…]`.
+fn tensor(recordings: &[Frames], input: &[usize]) -> Tensor<f32> {
+    let step = |t: usize| recordings.iter().flat_map(move |frames| frames[t].iter().map(|&v| f32::from(v)));
+    let shape = [&[N_STEPS, recordings.len()], input].concat();
+    Tensor::new(&shape, (0..N_STEPS).flat_map(step).collect())
 }
 
-fn tensor(clip: &[Vec<u8>], shape: &[usize]) -> Tensor<f32> {
-    let values = clip.iter().flatten().map(|&v| f32::from(v)).collect();
-    Tensor::new(&[&[clip.len(), 1], shape].concat(), values)
-}
-
-fn run_integer(engine: &mut Engine<'_>, clips: &Clips) -> i64 {
-    clips
-        .iter()
-        .map(|clip| {
-            engine.reset();
-            for frame in clip {
-                engine.set_frame(frame).unwrap();
-                engine.step();
-            }
-            engine.scores()[0]
-        })
-        .sum()
-}
-
-fn run_float(net: &impl Module, clips: &[Tensor<f32>]) -> f32 {
-    let run = |clip| {
-        let mut e = Eager::<f32>::new();
-        let x = e.input(clip);
-        net.forward(&mut e, &x, &Pass::inference()).as_slice()[0]
-    };
-    clips.iter().map(run).sum()
-}
-
-fn compare(c: &mut Criterion, name: &str, net: &Sequential, clips: &Clips) {
-    let mut group = c.benchmark_group(name);
-    group.throughput(criterion::Throughput::Elements(clips.len() as u64));
-    let tensors: Vec<_> = clips.iter().map(|clip| tensor(clip, net.input_features())).collect();
-    let float = Quantized::new(net.clone(), &BTreeSet::new(), QuantPlan::default()).unwrap();
-    group.bench_function("float", |b| b.iter(|| black_box(run_float(&float, &tensors))));
-    for bits in [8, 4, 2, 1] {
-        let bytes = integer(net, bits);
-        let model = Model::from_bytes(&bytes).unwrap();
-        println!(
-            "{name} at {bits} bits: model {} bytes, memory {} bytes",
-            bytes.len(),
-            Sizes::of(&model).bytes()
-        );
-        let mut engine = Engine::new(model);
-        group.bench_function(BenchmarkId::new("integer", bits), |b| {
-            b.iter(|| black_box(run_integer(&mut engine, clips)));
-        });
+fn run_integer(engine: &mut Engine<'_>, frames: &Frames) -> i64 {
+    engine.reset();
+    for frame in frames {
+        engine.set_frame(frame).unwrap();
+        engine.step();
     }
-    group.finish();
+    engine.scores()[0]
+}
+
+fn run_float(net: &Sequential, x: &Tensor<f32>) -> f32 {
+    let mut e = Eager::<f32>::new();
+    let x = e.input(x);
+    net.forward(&mut e, &x, &Pass::inference()).as_slice()[0]
+}
+
+fn pool(n_threads: usize) -> ThreadPool {
+    rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap()
+}
+
+fn group<'c>(c: &'c mut Criterion, name: &str, n_recordings: usize) -> BenchmarkGroup<'c, WallTime> {
+    let mut group = c.benchmark_group(name);
+    group.throughput(Throughput::Elements(n_recordings as u64));
+    group
+}
+
+/// One recording, one thread.
+fn latency(c: &mut Criterion, case: &Case, net: &Sequential, models: &[(u32, Vec<u8>)]) {
+    let pool = pool(1);
+    for percent in case.percent {
+        let recordings = recordings(case, percent);
+        let mut group = group(c, &format!("latency/{}/{percent}-percent", case.name), 1);
+        let x = tensor(&recordings[..1], case.input);
+        group.bench_function("float", |b| pool.install(|| b.iter(|| black_box(run_float(net, &x)))));
+        for (bits, bytes) in models {
+            let mut engine = Engine::new(Model::from_bytes(bytes).unwrap());
+            group.bench_function(BenchmarkId::new("integer", bits), |b| {
+                b.iter(|| black_box(run_integer(&mut engine, &recordings[0])));
+            });
+        }
+        group.finish();
+    }
+}
+
+/// A batch on one and on two threads: the float path as one tensor, the integer engine with a copy for each thread.
+fn throughput(c: &mut Criterion, case: &Case, net: &Sequential, models: &[(u32, Vec<u8>)]) {
+    for (percent, n_threads) in case.percent.into_iter().flat_map(|percent| [(percent, 1), (percent, 2)]) {
+        let (recordings, pool) = (recordings(case, percent), pool(n_threads));
+        let name = format!("throughput/{}/{percent}-percent/{n_threads}-threads", case.name);
+        let mut group = group(c, &name, BATCH);
+        let x = tensor(&recordings, case.input);
+        group.bench_function("float", |b| pool.install(|| b.iter(|| black_box(run_float(net, &x)))));
+        for (bits, bytes) in models {
+            let mut engines = vec![Engine::new(Model::from_bytes(bytes).unwrap()); n_threads];
+            let mut run = || -> i64 {
+                let shares = engines.par_iter_mut().zip(recordings.par_chunks(BATCH.div_ceil(n_threads)));
+                shares
+                    .map(|(engine, share)| share.iter().map(|of| run_integer(engine, of)).sum::<i64>())
+                    .sum()
+            };
+            group.bench_function(BenchmarkId::new("integer", bits), |b| {
+                b.iter(|| black_box(pool.install(&mut run)));
+            });
+        }
+        group.finish();
+    }
 }
 
 fn integer_against_float(c: &mut Criterion) {
-    let small = network("12C5-P2-LIF-32C5-P2-LIF-10", &[2, 32, 32]);
-    compare(c, "nmnist-clip", &small, &glyph_clips(10));
-    let dense = network("1000-LIF-10-LIF", &[784]);
-    for percent in [1_u8, 5, 20] {
-        let clips = random_clips(784, f32::from(percent) / 100.0);
-        compare(c, &format!("784-1000-10-at-{percent}-percent"), &dense, &clips);
+    for case in &CASES {
+        let net = network(case);
+        let models: Vec<(u32, Vec<u8>)> = BITS.iter().map(|&bits| (bits, model(&net, bits))).collect();
+        for (bits, bytes) in &models {
+            let memory = Engine::new(Model::from_bytes(bytes).unwrap()).memory_bytes();
+            println!("{} at {bits} bits: model {} bytes, memory {memory} bytes", case.name, bytes.len());
+        }
+        latency(c, case, &net, &models);
+        throughput(c, case, &net, &models);
     }
 }
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(20);
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
     targets = integer_against_float
 }
 criterion_main!(benches);

@@ -644,6 +644,53 @@ fn an_exact_run_is_verified_exported_and_run() {
     assert!(folder.path().join("cnet/cnet_check.c").exists());
 }
 
+/// Allocates bits, trains quantized with learned scales, takes that over into integers, trains on in these, compares.
+fn from_traces_to_integers(run: &Path, folder: &Path, budget: &[&str]) {
+    let path = |name: &str| text(&folder.join(name)).to_owned();
+    let [plan, qat, taken, exact] = ["plan.toml", "qat", "taken", "exact"].map(path);
+    let learned = ["--scale", "learned", "--granularity", "per-channel", "--curvature", "gauss-newton"];
+    json(&[&["allocate", text(run), "--force", "-o", &plan], &learned[..], budget].concat());
+    json(&["quantize", text(run), "--plan", &plan, "--epochs", "1", "-o", &qat]);
+    let into_integers = ["quantize", &qat, "--exact", "--membrane-bits", "8"];
+    let found = json(&[&into_integers[..], &["-o", &taken]].concat());
+    let scales = |run: &str| {
+        snn_core::io::read(&Path::new(run).join("model.npz")).unwrap()["conv1.weight.scale"].clone()
+    };
+    assert_eq!(scales(&taken), scales(&qat), "the scales that were trained are the scales of the integers");
+    let moved = |name: &str, figure: &str| {
+        let moved = found["taken_over"].as_array().unwrap().iter();
+        let mut of =
+            moved.filter(|moved| (&moved["name"], &moved["figure"]) == (&name.into(), &figure.into()));
+        of.next().unwrap()["most"].as_f64().unwrap()
+    };
+    assert!(moved("conv1.weight", "weight_scale") == 0.0, "{found}");
+    assert!(moved("fc1.weight", "weight_scale") > 0.0, "ten scales become one: {found}");
+    assert!(moved("lif1", "decay") < 1e-3, "{found}");
+    json(&[&into_integers[..], &["--epochs", "1", "-o", &exact]].concat());
+    for run in [&taken, &exact] {
+        let verified = json(&["verify", run]);
+        assert_eq!((&verified["exact"], &verified["samples"]), (&true.into(), &50.into()));
+        assert!(verified["spikes"].as_u64().unwrap() > 0);
+    }
+    refused(&["quantize", &qat, "-o", &path("other")], &["quantized already", "--exact"]);
+    refused(&["quantize", &qat, "--exact", "--plan", &plan, "-o", &path("other")], &["leave out --plan"]);
+    refused(&["quantize", &exact, "--exact", "-o", &path("other")], &["exact already"]);
+    for folder in [qat, taken, exact] {
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+#[test]
+fn what_was_trained_quantized_becomes_integers_with_verbs_only() {
+    let folder = temporary();
+    let run = copy_of_run(folder.path());
+    for mean in ["4", "3", "2"] {
+        from_traces_to_integers(&run, folder.path(), &["--mean-bits", mean]);
+    }
+    let fixed = ["--fixed", "conv1.weight=8", "--fixed", "fc1.weight=16", "--mean-bits", "16", "--membranes"];
+    from_traces_to_integers(&run, folder.path(), &fixed);
+}
+
 #[test]
 fn a_model_that_is_another_is_told_apart() {
     let folder = temporary();

@@ -25,11 +25,13 @@ mod lower;
 mod parts;
 mod scan;
 mod spec;
+mod take_over;
 
 pub use compare::{Compared, Comparison, Divergence, Quantity, Verifier};
 pub use error::{ExactError, Inexact};
 pub use lower::lower;
 pub use spec::{ExactSpec, LeakForm, LeakRounding, StateOverflow};
+pub use take_over::{Figure, Moved, OneScale, one_scale, take_over};
 
 use crate::QuantPlan;
 use crate::exec::learned_scales;
@@ -38,7 +40,7 @@ use parts::{HighProduct, Sums};
 use snn_core::layer::{Layer, Sequential};
 use snn_core::op::Op;
 use snn_core::ops::{Conv2d, Linear, Pool2d, PoolKind, Scale};
-use snn_core::{Exec, Module, Param, Pass};
+use snn_core::{Exec, Module, Param, Pass, Tensor};
 use std::collections::BTreeMap;
 
 /// A network under an exact plan. It is a [`Module`]: training it is quantization-aware training of the full-precision
@@ -61,8 +63,24 @@ impl Exact {
     /// # Errors
     /// [`ExactError`], naming the layer and the reason, where integers cannot be exact.
     pub fn new(net: Sequential, plan: QuantPlan) -> Result<Self, ExactError> {
+        Self::with_scales(net, plan, &BTreeMap::new())
+    }
+
+    /// The same with learned scales that are known, `[1]` or `[channels]` by the name of their tensor; the others start at
+    /// LSQ's value.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`QuantError::ScaleCount`](crate::QuantError::ScaleCount) for another number of scales.
+    pub fn with_scales(
+        net: Sequential,
+        plan: QuantPlan,
+        known: &BTreeMap<String, Tensor<f32>>,
+    ) -> Result<Self, ExactError> {
         let error = |(name, source): (String, _)| ExactError::tensor(&name, Inexact::Weights { source });
-        let scales = learned_scales(&net, &plan).map_err(error)?;
+        let mut scales = learned_scales(&net, &plan).map_err(error)?;
+        for (name, scale) in &mut scales {
+            known.get(name).into_iter().for_each(|known| scale.value = known.clone());
+        }
         let net = Self { net, plan, scales, frozen: None };
         net.compiled(Bounds::Checked)?;
         Ok(net)
@@ -221,7 +239,7 @@ mod tests {
     use snn_core::layer::Conv2dConfig;
     use snn_core::neuron::Lif;
     use snn_core::rng::counter_uniform;
-    use snn_core::{Dual, Scalar, Tensor};
+    use snn_core::{Dual, Scalar};
     use std::sync::Arc;
 
     type Tangent = Dual<f64, 1>;

@@ -4,6 +4,7 @@ use super::loaded::Loaded;
 use super::network::Network;
 use super::output::Output;
 use super::plans;
+use super::scales::ScaleArgs;
 use super::trace_file::{self, Kind, Measurement};
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
@@ -15,7 +16,7 @@ use snn_hessian::{
     Allocation, Budget, Constraints, NegativeCurvature, SensitivityTable, allocate, allocate_greedy,
     sensitivity,
 };
-use snn_quant::uniform::{ScaleRule, UniformSpec};
+use snn_quant::uniform::ScaleRule;
 use snn_quant::{
     BitWidth, Calibrate, FixedPointSpec, IntBits, QuantPlan, StateQuantizer, StateSpec, Weights, error_table,
 };
@@ -46,6 +47,8 @@ pub(super) struct Args {
     /// Which traces to use; the Hessian's if there are both.
     #[arg(long, value_name = "KIND")]
     curvature: Option<Kind>,
+    #[command(flatten)]
+    scales: ScaleArgs,
     /// Quantize membranes too, at the bits of the weights that feed them.
     #[arg(long)]
     membranes: bool,
@@ -145,7 +148,7 @@ fn sensitivities(args: &Args, net: &Network, measurement: &Measurement) -> anyho
     let tensors = weights
         .iter()
         .map(|(name, value)| (name.as_str(), Weights { values: value.as_slice(), shape: value.shape() }));
-    let errors = error_table(tensors, &widths, &UniformSpec::new(BitWidth::MIN))?;
+    let errors = error_table(tensors, &widths, &args.scales.measured())?;
     let traces = traced.iter().map(|(name, &trace)| (name.clone(), trace.into())).collect();
     Ok(sensitivity(&traces, errors.rows(), args.negative.into())?)
 }
@@ -168,8 +171,8 @@ fn budget(args: &Args, net: &Network) -> anyhow::Result<Budget> {
     }
     let bytes = args.budget.bytes.unwrap_or_default();
     let weights = weights(net);
-    let spec = snn_quant::QuantSpec::uniform(BitWidth::MIN);
-    let size = plans::size(net, &QuantPlan::same_for_all(weights.keys().map(String::as_str), &spec))?;
+    let entry = args.scales.entry();
+    let size = plans::size(net, &QuantPlan::same_for_all(weights.keys().map(String::as_str), &entry))?;
     let codes: u64 = weights.keys().filter_map(|name| Some(size.tensors.get(name)?.value_bytes)).sum();
     let others = size.bytes() - codes;
     let left = bytes.checked_sub(others);
@@ -188,7 +191,7 @@ fn constraints(args: &Args) -> Constraints {
 }
 
 fn plan(args: &Args, net: &Network, allocation: &Allocation) -> anyhow::Result<QuantPlan> {
-    let plan = QuantPlan::from_bits(&allocation.bits)?;
+    let plan = QuantPlan::from_bits_with(&allocation.bits, &args.scales.entry())?;
     if !args.membranes {
         return Ok(plan);
     }

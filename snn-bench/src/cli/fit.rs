@@ -11,7 +11,7 @@ use snn_bench::integer::{DefaultBits, Profile, check, complete};
 use snn_bench::table::{Column, Table};
 use snn_core::layer::fold_batch_norm;
 use snn_int::spec::ModelSpec;
-use snn_quant::exact::{Exact, lower};
+use snn_quant::exact::{Exact, lower, take_over};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -51,12 +51,19 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<Outcome> {
 }
 
 fn model(loaded: &Loaded, args: &Args, profile: &Profile) -> anyhow::Result<ModelSpec> {
-    if matches!(loaded.net, Network::Exact(_)) {
-        return exact::model(loaded, &args.run);
-    }
-    let net = fold_batch_norm(loaded.net.float())?;
     let mut plan = loaded.net.plan().cloned().unwrap_or_default();
-    complete(&mut plan, &net, DefaultBits { weights: 8, membranes: 16 }, Some(profile))?;
-    let exact = Exact::new(net, plan).with_context(|| format!("with the integers of {}", profile.name))?;
-    Ok(lower(&exact, "")?)
+    let bits = DefaultBits { weights: 8, membranes: 16 };
+    let net = match &loaded.net {
+        Network::Exact(_) => return exact::model(loaded, &args.run),
+        Network::Float(net) => {
+            complete(&mut plan, net, bits, Some(profile))?;
+            Exact::new(fold_batch_norm(net)?, plan)
+        }
+        Network::Quantized(net) => {
+            complete(&mut plan, net.net(), bits, Some(profile))?;
+            take_over(net, plan).map(|(net, _)| net)
+        }
+    };
+    let net = net.with_context(|| format!("with the integers of {}", profile.name))?;
+    Ok(lower(&net, "")?)
 }

@@ -21,6 +21,7 @@ mod recordings;
 mod report;
 mod repro;
 mod run;
+mod scales;
 mod settings;
 mod sweep;
 mod team;

@@ -1,14 +1,16 @@
 //! A network, read through a plan or not.
 
+use anyhow::Context;
 use snn_autodiff::{BatchSource, Evaluation, fit};
 use snn_bench::model::neuron_names;
 use snn_bench::progress::{self, Watched};
 use snn_bench::training;
-use snn_core::io::{self, Arrays};
+use snn_core::io::{self, Array, Arrays};
 use snn_core::layer::{Sequential, fold_batch_norm};
-use snn_core::{Exec, Module, Param, Pass};
+use snn_core::{Exec, Module, Param, Pass, Tensor};
 use snn_quant::exact::Exact;
 use snn_quant::{QuantPlan, Quantized};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A network as a run holds it.
@@ -44,8 +46,7 @@ impl Network {
                 io::set_params(&mut net, &arrays, path)?;
                 folded = fold_batch_norm(&net)?;
             }
-            let mut exact = Exact::new(folded, plan)?;
-            set_scales(&mut exact, scales, path)?;
+            let exact = Exact::with_scales(folded, plan, &scale_tensors(&scales, path)?)?;
             return Ok(Self::Exact(Box::new(exact)));
         }
         io::set_params(&mut net, &arrays, path)?;
@@ -86,6 +87,17 @@ impl Network {
         bar.finish_and_clear();
         Ok(evaluation?)
     }
+}
+
+/// The learned scales that were read, by the name of their tensor.
+fn scale_tensors(scales: &Arrays, path: &Path) -> anyhow::Result<BTreeMap<String, Tensor<f32>>> {
+    let tensor = |(name, array): (&String, &Array)| {
+        let refused =
+            || format!("{}: {name} is {}, expected float32", path.display(), array.data().type_name());
+        let of = name.trim_end_matches(".scale").to_owned();
+        Ok((of, array.to_tensor().with_context(refused)?))
+    };
+    scales.iter().map(tensor).collect()
 }
 
 /// Takes over the learned scales that were read; those that are missing stay as they start.

@@ -3,6 +3,7 @@
 use super::{BatchNormLayer, Layer, Sequential};
 use crate::module::{Param, Role};
 use crate::tensor::Tensor;
+use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// A network whose batch normalization cannot be folded.
@@ -50,9 +51,8 @@ pub fn fold_batch_norm(net: &Sequential) -> Result<Sequential, FoldError> {
 
 fn fold(norm: &BatchNormLayer, name: &str, weight: &mut Param, bias: &mut Option<Param>) {
     let n = norm.gamma.value.len();
-    let (mean, variance) = norm.stats.value.as_slice().split_at(n);
-    let gamma = norm.gamma.value.as_slice();
-    let gains: Vec<f32> = (0..n).map(|c| gamma[c] / (variance[c] + BatchNormLayer::EPSILON).sqrt()).collect();
+    let (mean, _) = norm.stats.value.as_slice().split_at(n);
+    let gains = gains(norm);
     let shape = weight.value.shape().to_vec();
     let per_channel = match weight.role {
         Role::Weight { channel_axis } => shape[channel_axis + 1..].iter().product::<usize>(),
@@ -64,6 +64,37 @@ fn fold(norm: &BatchNormLayer, name: &str, weight: &mut Param, bias: &mut Option
     let beta = norm.beta.value.as_slice();
     let folded = (0..n).map(|c| gains[c] * (before[c] - mean[c]) + beta[c]).collect();
     *bias = Some(Param::new(format!("{name}.bias"), Tensor::new(&[n], folded), Role::Bias));
+}
+
+/// What [`fold_batch_norm`] multiplies the weights of each output channel by, for each weight tensor that it folds into.
+///
+/// # Errors
+/// As [`fold_batch_norm`].
+pub fn batch_norm_gains(net: &Sequential) -> Result<BTreeMap<String, Vec<f32>>, FoldError> {
+    fold_batch_norm(net)?;
+    let mut all: BTreeMap<String, Vec<f32>> = BTreeMap::new();
+    let mut weights = None;
+    for layer in &net.layers {
+        match layer {
+            Layer::Conv2d(l) => weights = Some(&l.weight.name),
+            Layer::Linear(l) => weights = Some(&l.weight.name),
+            Layer::BatchNorm(norm) => {
+                let Some(name) = weights else { continue };
+                let of = all.entry(name.clone()).or_insert_with(|| vec![1.0; norm.gamma.value.len()]);
+                of.iter_mut().zip(gains(norm)).for_each(|(of, gain)| *of *= gain);
+            }
+            _ => {}
+        }
+    }
+    Ok(all)
+}
+
+/// `γ / √(σ² + ε)` of each channel.
+fn gains(norm: &BatchNormLayer) -> Vec<f32> {
+    let n = norm.gamma.value.len();
+    let (_, variance) = norm.stats.value.as_slice().split_at(n);
+    let gamma = norm.gamma.value.as_slice();
+    (0..n).map(|c| gamma[c] / (variance[c] + BatchNormLayer::EPSILON).sqrt()).collect()
 }
 
 #[cfg(test)]
@@ -91,6 +122,15 @@ mod tests {
         });
         let folded = fold_batch_norm(&net).unwrap();
         assert_eq!(folded.layers().len(), 3);
+        let gains = batch_norm_gains(&net).unwrap();
+        let (Layer::Conv2d(before), Layer::Conv2d(after)) = (&net.layers()[0], &folded.layers()[0]) else {
+            panic!("convolutions come first")
+        };
+        let pairs = before.weight.value.as_slice().iter().zip(after.weight.value.as_slice());
+        for (i, (w, folded)) in pairs.enumerate() {
+            assert!((w * gains["conv.weight"][i / 18] - folded).abs() < 1e-6);
+        }
+        assert_eq!((gains.len(), gains["fc.weight"].len()), (2, 4));
         let run = |net: &Sequential| {
             let mut e = Eager::<f32>::new();
             let input: Vec<f32> = (0..2 * 72).map(|i| (i % 7) as f32).collect();

@@ -9,7 +9,7 @@ mod notation;
 mod sequential;
 
 pub use conv2d::{Bias, Conv2dConfig, Conv2dLayer};
-pub use fold::{FoldError, fold_batch_norm};
+pub use fold::{FoldError, batch_norm_gains, fold_batch_norm};
 pub use linear::LinearLayer;
 pub use neuron::{NeuronKind, NeuronLayer};
 pub use norm::BatchNormLayer;

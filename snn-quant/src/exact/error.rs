@@ -1,6 +1,6 @@
 //! Why a network cannot be computed in integers exactly.
 
-use crate::QuantError;
+use crate::{PlanError, QuantError};
 use snn_core::layer::FoldError;
 use thiserror::Error;
 
@@ -25,6 +25,13 @@ pub enum ExactError {
         /// Why not.
         #[from]
         source: FoldError,
+    },
+    /// The quantized network that is taken over has weights without levels.
+    #[error("the quantized network has no levels to take over: {source}")]
+    TakeOver {
+        /// Why not.
+        #[from]
+        source: PlanError,
     },
     /// The integers do not make a model.
     #[error("no integer model can be made: {source}")]

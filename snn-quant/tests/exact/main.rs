@@ -10,3 +10,4 @@ mod draw;
 mod gradients;
 mod refused;
 mod same;
+mod take_over;
