@@ -172,10 +172,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn numbers(n: usize, seed: u64, density: f32) -> Vec<f64> {
+    fn numbers<T: From<f32>>(n: usize, seed: u64, density: f32) -> Vec<T> {
         let draw = |i: u64| crate::rng::counter_uniform(seed, i);
         (0..n as u64)
-            .map(|i| if draw(2 * i) < density { f64::from(draw(2 * i + 1)) - 0.5 } else { 0.0 })
+            .map(|i| T::from(if draw(2 * i) < density { draw(2 * i + 1) - 0.5 } else { 0.0 }))
             .collect()
     }
 
@@ -183,21 +183,20 @@ mod tests {
     fn columns_copied_to_lines_give_the_same_bits() {
         let size @ [n_in, n_out] = [7, STRIP + 5];
         for n_rows in [12, 300] {
-            let x = numbers(n_rows * n_in, 1, 0.15);
-            let (w, gy) = (numbers(n_in * n_out, 2, 1.0), numbers(n_rows * n_out, 3, 1.0));
-            let [f32_x, f32_w, f32_gy] =
-                [&x, &w, &gy].map(|v| v.iter().map(|&v| v as f32).collect::<Vec<f32>>());
+            let x: Vec<f32> = numbers(n_rows * n_in, 1, 0.15);
+            let (w, gy): (Vec<f32>, Vec<f32>) =
+                (numbers(n_in * n_out, 2, 1.0), numbers(n_rows * n_out, 3, 1.0));
             let (mut y, mut gw) = (vec![0.0_f32; n_rows * n_out], vec![0.0_f32; n_in * n_out]);
             for r in 0..n_rows {
-                for (i, &x) in f32_x[r * n_in..][..n_in].iter().enumerate().filter(|(_, x)| **x != 0.0) {
+                for (i, &x) in x[r * n_in..][..n_in].iter().enumerate().filter(|(_, x)| **x != 0.0) {
                     for o in 0..n_out {
-                        y[r * n_out + o] += x * f32_w[i * n_out + o];
-                        gw[i * n_out + o] += x * f32_gy[r * n_out + o];
+                        y[r * n_out + o] += x * w[i * n_out + o];
+                        gw[i * n_out + o] += x * gy[r * n_out + o];
                     }
                 }
             }
-            assert_eq!(forward(size, &f32_x, &f32_w, &[]), y);
-            assert_eq!(weight_grad(size, &f32_x, &f32_gy), gw);
+            assert_eq!(forward(size, &x, &w, &[]), y);
+            assert_eq!(weight_grad(size, &x, &gy), gw);
         }
     }
 
@@ -206,8 +205,8 @@ mod tests {
         fn both_paths_equal_three_loops(
             rows in 1usize..6, n_in in 1usize..9, n_out in 1usize..9, dense: bool, seed: u64,
         ) {
-            let x = numbers(rows * n_in, seed, if dense { 1.0 } else { 0.1 });
-            let (w, b, gy) = (numbers(n_in * n_out, seed ^ 1, 1.0), numbers(n_out, seed ^ 2, 1.0), numbers(rows * n_out, seed ^ 3, 1.0));
+            let x: Vec<f64> = numbers(rows * n_in, seed, if dense { 1.0 } else { 0.1 });
+            let (w, b, gy): (Vec<f64>, Vec<f64>, Vec<f64>) = (numbers(n_in * n_out, seed ^ 1, 1.0), numbers(n_out, seed ^ 2, 1.0), numbers(rows * n_out, seed ^ 3, 1.0));
             let size = [n_in, n_out];
             let (y, gw, gx) = (forward(size, &x, &w, &b), weight_grad(size, &x, &gy), input_grad(size, &w, &gy));
             let at = |v: &[f64], i: usize| v[i];
