@@ -144,8 +144,9 @@ pub(crate) fn byte<S: Sum>(code: u8) -> S {
     S::low(code.cast_signed().into())
 }
 
+/// Adds `factor` times the codes of a row, which lie one in a byte.
 #[inline(always)]
-fn add_bytes<S: Sum>(row: &[u8], factor: i32, sums: &mut [S]) {
+pub(crate) fn add_bytes<S: Sum>(row: &[u8], factor: i32, sums: &mut [S]) {
     if factor == 1 {
         sums.iter_mut().zip(row).for_each(|(sum, &code)| *sum = sum.plus(byte(code)));
     } else {
@@ -224,6 +225,9 @@ mod tests {
             weights.add(first, factor, &mut sums);
             let want: Vec<i32> = back[first..].iter().map(|c| 5 + factor * c).collect();
             prop_assert_eq!(&sums, &want);
+            let mut narrow = vec![5_i16; codes.len() - first];
+            weights.add(first, factor, &mut narrow);
+            prop_assert_eq!(narrow, want.iter().map(|&sum| crate::num::low_i16(sum)).collect::<Vec<_>>());
         }
     }
 

@@ -4,7 +4,7 @@ use super::rows::Rows;
 use super::synapses::for_each_event;
 use crate::counters;
 use crate::num::{count, index};
-use crate::weights::{Sum, Weights, byte};
+use crate::weights::{Sum, Weights, add_bytes, byte};
 
 /// Adds the rows that the spikes meet, eight at a time; `list` has room for one number for each input.
 #[inline(always)]
@@ -18,7 +18,7 @@ pub(super) fn add_rows<S: Sum>(rows: Rows<'_>, frame: &[u8], list: &mut [u32], s
                 list[n] = count(place);
                 n += 1;
             } else {
-                add_times(rows.row(place), value, sums);
+                add_bytes(rows.row(place), value.into(), sums);
             }
         },
     );
@@ -27,15 +27,8 @@ pub(super) fn add_rows<S: Sum>(rows: Rows<'_>, frame: &[u8], list: &mut [u32], s
         add_eight(eight.map(|place| rows.row(index(place))), sums);
     }
     for &place in rest {
-        add_times(rows.row(index(place)), 1, sums);
+        add_bytes(rows.row(index(place)), 1, sums);
     }
-}
-
-/// Adds a row as often as `value` says.
-#[inline(always)]
-pub(super) fn add_times<S: Sum>(row: &[u8], value: u8, sums: &mut [S]) {
-    let factor = S::low(value.into());
-    sums.iter_mut().zip(row).for_each(|(sum, &code)| *sum = sum.plus(factor.times(byte(code))));
 }
 
 /// Adds eight rows, whose own sum fits 16 bits.

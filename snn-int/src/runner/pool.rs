@@ -7,7 +7,7 @@ use crate::weights::Sum;
 
 /// Calls `f(from, to)` for each place and each output of a window: the first of the channels of both.
 #[inline(always)]
-pub(super) fn for_each_window(pool: Pool, input: Shape, output: Shape, mut f: impl FnMut(usize, usize)) {
+fn for_each_window(pool: Pool, input: Shape, output: Shape, mut f: impl FnMut(usize, usize)) {
     let [kh, kw] = pool.kernel.map(index);
     let [sh, sw] = pool.stride.map(index);
     let channels = index(input.channels);
@@ -23,10 +23,16 @@ pub(super) fn for_each_window(pool: Pool, input: Shape, output: Shape, mut f: im
     }
 }
 
+/// Joins each output with the places of its window, channel by channel.
 #[inline(always)]
-pub(super) fn pool_spikes(pool: Pool, input: Shape, output: Shape, from: &[u8], to: &mut [u8]) {
+pub(super) fn join_windows<A: Copy, B: Copy>(
+    pool: Pool,
+    [input, output]: [Shape; 2],
+    from: &[A],
+    to: &mut [B],
+    join: impl Fn(B, A) -> B,
+) {
     let channels = index(input.channels);
-    to.fill(0);
     for_each_window(
         pool,
         input,
@@ -34,68 +40,53 @@ pub(super) fn pool_spikes(pool: Pool, input: Shape, output: Shape, from: &[u8], 
         #[inline(always)]
         |i, o| {
             for (to, &from) in to[o..o + channels].iter_mut().zip(&from[i..i + channels]) {
-                *to = match pool.kind {
-                    PoolKind::Max => from.max(*to),
-                    PoolKind::Sum => from.saturating_add(*to),
-                };
+                *to = join(*to, from);
             }
         },
     );
+}
+
+#[inline(always)]
+pub(super) fn pool_spikes(pool: Pool, input: Shape, output: Shape, from: &[u8], to: &mut [u8]) {
+    to.fill(0);
+    match pool.kind {
+        PoolKind::Max => join_windows(pool, [input, output], from, to, u8::max),
+        PoolKind::Sum => join_windows(pool, [input, output], from, to, u8::saturating_add),
+    }
 }
 
 /// Pools the sums in `from`, of which nothing is kept.
 #[inline(always)]
 pub(super) fn pool_currents<S: Sum>(pool: Pool, grid: Grid, output: Shape, from: &mut [S], to: &mut [S]) {
     let from = &mut from[grid.start..];
-    let is_disjoint = pool.kernel[0] <= pool.stride[0] && pool.kernel[1] <= pool.stride[1];
-    match (pool.kind, is_disjoint) {
-        (PoolKind::Max, true) => pool_disjoint(
-            pool,
-            grid.padded,
-            output,
-            from,
-            to,
-            #[inline(always)]
-            |a: S, b| a.max(b),
-        ),
-        (PoolKind::Sum, true) => pool_disjoint(
-            pool,
-            grid.padded,
-            output,
-            from,
-            to,
-            #[inline(always)]
-            |a: S, b| a.plus(b),
-        ),
-        (_, false) => pool_overlapping(pool, grid.padded, output, from, to),
+    match pool.kind {
+        PoolKind::Max => pool_with(pool, [grid.padded, output], from, to, S::LEAST, S::max),
+        PoolKind::Sum => pool_with(pool, [grid.padded, output], from, to, S::default(), S::plus),
     }
 }
 
-/// Windows that may share places.
+/// Pools by `join`, of which `none` is the neutral element.
 #[inline(always)]
-fn pool_overlapping<S: Sum>(pool: Pool, input: Shape, output: Shape, from: &[S], to: &mut [S]) {
-    let channels = index(input.channels);
-    let is_max = pool.kind == PoolKind::Max;
-    to.fill(if is_max { S::LEAST } else { S::default() });
-    for_each_window(
-        pool,
-        input,
-        output,
-        #[inline(always)]
-        |i, o| {
-            for (to, &from) in to[o..o + channels].iter_mut().zip(&from[i..i + channels]) {
-                *to = if is_max { from.max(*to) } else { to.plus(from) };
-            }
-        },
-    );
+fn pool_with<S: Sum>(
+    pool: Pool,
+    shapes: [Shape; 2],
+    from: &mut [S],
+    to: &mut [S],
+    none: S,
+    join: impl Fn(S, S) -> S,
+) {
+    if pool.kernel[0] <= pool.stride[0] && pool.kernel[1] <= pool.stride[1] {
+        return pool_disjoint(pool, shapes, from, to, join);
+    }
+    to.fill(none);
+    join_windows(pool, shapes, from, to, join);
 }
 
 /// Windows that share no place: first whole rows are joined, then what lies side by side in them.
 #[inline(always)]
 fn pool_disjoint<S: Sum>(
     pool: Pool,
-    input: Shape,
-    output: Shape,
+    [input, output]: [Shape; 2],
     from: &mut [S],
     to: &mut [S],
     join: impl Fn(S, S) -> S,

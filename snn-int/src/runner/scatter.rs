@@ -1,11 +1,10 @@
 //! From spikes to sums of weights, spike by spike: each adds the part of the kernel that reaches outputs from its place.
 
-use super::dense::add_times;
 use super::rows::{BLOCK, Grid, Rows};
 use super::synapses::for_each_event;
 use crate::model::{Conv, Layer, Shape};
 use crate::num::{count, index};
-use crate::weights::{Sum, Weights, byte};
+use crate::weights::{Sum, Weights, add_bytes, byte};
 
 /// Adds rows of a convolution to sums with margins: the outputs that the taps of a row reach lie side by side, and those beside
 /// the frame are summed for nothing.
@@ -41,7 +40,7 @@ pub(super) fn add_rows<S: Sum>(
             let mut at = (bottom - up) * row + right * pixel;
             for codes in rows.every(from_row + residue, rows_on).take(n_up) {
                 if let Some(sums) = sums.get_mut(at..at + codes.len()) {
-                    if value == 1 { add_once(codes, sums) } else { add_times(codes, value, sums) }
+                    if value == 1 { add_once(codes, sums) } else { add_bytes(codes, value.into(), sums) }
                 }
                 at = at.wrapping_sub(row);
             }

@@ -1,10 +1,10 @@
 //! From spikes to sums of weights.
 
 use super::dense;
-use super::pool::{for_each_window, pool_currents, pool_spikes};
+use super::pool::{join_windows, pool_currents, pool_spikes};
 use super::rows::{Grid, Rows};
 use super::scatter;
-use crate::model::{Layer, Pool, Synapses};
+use crate::model::{Layer, Synapses};
 use crate::num::index;
 use crate::weights::Sum;
 
@@ -61,7 +61,14 @@ fn add_synapses<S: Sum>(
         (Synapses::Dense(weights), None) => dense::add_packed(weights, frame, sums),
         (Synapses::Conv(conv, _), Some(rows)) => scatter::add_rows(layer, conv, rows, frame, grid, sums),
         (Synapses::Conv(conv, weights), None) => scatter::add_packed(layer, conv, weights, frame, sums),
-        (Synapses::Sum(pool, weight), _) => add_windows(layer, pool, weight, frame, sums),
+        (Synapses::Sum(pool, weight), _) => join_windows(
+            pool,
+            [layer.gathered, layer.currents],
+            frame,
+            sums,
+            #[inline(always)]
+            |sum: S, value: u8| sum.plus(S::low(weight.wrapping_mul(value.into()))),
+        ),
     }
     grid
 }
@@ -81,20 +88,4 @@ pub(super) fn for_each_event(frame: &[u8], mut f: impl FnMut(usize, u8)) {
             left &= !(0xff << (8 * at));
         }
     }
-}
-
-#[inline(always)]
-fn add_windows<S: Sum>(layer: &Layer<'_>, pool: Pool, weight: i32, frame: &[u8], sums: &mut [S]) {
-    let channels = index(layer.gathered.channels);
-    for_each_window(
-        pool,
-        layer.gathered,
-        layer.currents,
-        #[inline(always)]
-        |from, to| {
-            for (sum, &value) in sums[to..to + channels].iter_mut().zip(&frame[from..from + channels]) {
-                *sum = sum.plus(S::low(weight.wrapping_mul(value.into())));
-            }
-        },
-    );
 }
