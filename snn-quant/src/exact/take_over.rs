@@ -45,8 +45,8 @@ impl Moved {
     /// Compares lists of which one may have a single entry for all channels.
     fn of(name: &str, figure: Figure, quantized: &[f32], exact: &[f32]) -> Self {
         let n = quantized.len().max(exact.len());
-        let share = |i: usize| (exact[i % exact.len()] / quantized[i % quantized.len()] - 1.0).abs();
-        let most = (0..n).map(share).fold(0.0, f32::max);
+        let pairs = exact.iter().cycle().zip(quantized.iter().cycle()).take(n);
+        let most = pairs.map(|(exact, quantized)| (exact / quantized - 1.0).abs()).fold(0.0, f32::max);
         Self { name: name.to_owned(), figure, quantized: ends(quantized), exact: ends(exact), most }
     }
 }
@@ -129,7 +129,10 @@ impl Found {
         let levels = uniform::params_with_scales(&self.scales, shape, &own)
             .map(|params| params.fake_quant(weight.value.as_slice()));
         let found = levels.and_then(|levels| uniform::params(&levels, shape, &one));
-        found.map_or_else(|_| self.scales.clone(), |params| vec![params.grids()[0].scale()])
+        found.map_or_else(
+            |_| self.scales.clone(),
+            |params| params.grids().iter().map(|grid| grid.scale()).collect(),
+        )
     }
 }
 
@@ -220,7 +223,8 @@ fn neurons_moved(quantized: &Quantized<Sequential>, stage: &Stage, layer: &Neuro
         let after: Vec<f32> = channels.iter().filter_map(|channel| channel.kind.threshold()).collect();
         all.push(Moved::of(name, Figure::Threshold, &[threshold], &after));
     }
-    let pairs = decays(layer.kind).into_iter().zip(decays(channels[0].kind));
+    let after = channels.first().map_or_else(Vec::new, |channel| decays(channel.kind));
+    let pairs = decays(layer.kind).into_iter().zip(after);
     all.extend(pairs.map(|(before, after)| Moved::of(name, Figure::Decay, &[before], &[after])));
     all
 }
@@ -234,11 +238,11 @@ fn membrane_moved(name: &str, levels: &StateLevels, stage: &Stage) -> Option<Mov
             Some(Moved::of(name, Figure::MembraneStep, &[grid.scale()], &after))
         }
         (StateLevels::Table(table), Store::Levels { .. }) => {
-            let unit = channels[0].unit;
-            let after =
-                stage.neurons.cell().levels.iter().map(|level| crate::num::to_f32(level.into()) * unit);
+            let first = channels.first()?;
+            let level = |level: i32| crate::num::to_f32(level.into()) * first.unit;
+            let after = stage.neurons.cell().levels.iter().map(level);
             let after: Vec<f32> = after.take(table.levels().len()).collect();
-            let threshold = channels[0].kind.threshold().unwrap_or(1.0);
+            let threshold = first.kind.threshold().unwrap_or(1.0);
             let distances = table.levels().iter().zip(&after).map(|(before, after)| (before - after).abs());
             let most = distances.fold(0.0, f32::max) / threshold;
             let (quantized, exact) = (ends(table.levels()), ends(&after));
