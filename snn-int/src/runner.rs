@@ -166,40 +166,11 @@ impl<'m, M: Memory> Runner<'m, M> {
 
     /// One time step; `see` is shown what each layer did.
     pub fn step_with(&mut self, mut see: impl FnMut(Seen<'_>)) {
-        let n_input = self.model.input().n();
-        let Lent { mut states, spikes, currents, scores, narrow, paths, unpacked, list, widest } =
-            self.memory.lend();
-        widest.run(
+        let (model, time) = (self.model, self.time);
+        let lent = self.memory.lend();
+        lent.widest.run(
             #[inline(always)]
-            || {
-                let (input, rest) = spikes.split_at_mut(n_input);
-                let n_scratch = self.model.layers().map(|layer| scratch_len(&layer)).max().unwrap_or(0);
-                let (scratch, mut rest) = rest.split_at_mut(n_scratch);
-                let mut source: &[u8] = input;
-                for (number, layer) in self.model.layers().enumerate() {
-                    let state;
-                    let emitted;
-                    let ring;
-                    (state, states) = states.split_at_mut(layer.state_bytes());
-                    (emitted, rest) = rest.split_at_mut(layer.neurons.n());
-                    (ring, rest) = rest.split_at_mut(ring_len(&layer));
-                    let path = paths.get(number).copied().unwrap_or_default();
-                    let rows = path.rows(&layer, unpacked);
-                    let frames = [source, &*emitted];
-                    let sums = if path.is_narrow {
-                        widen(accumulate(&layer, rows, frames, scratch, list, narrow), currents)
-                    } else {
-                        accumulate(&layer, rows, frames, scratch, list, currents)
-                    };
-                    update(&layer, path.lanes.as_ref(), sums, state, emitted);
-                    see(Seen { number, layer: &layer, membranes: sums, spikes: emitted });
-                    if number + 1 == self.model.n_layers() {
-                        add_scores(&layer, sums, emitted, scores);
-                    }
-                    source = if ring.is_empty() { emitted } else { delay(&layer, emitted, ring, self.time) };
-                }
-                input.fill(0);
-            },
+            || step_layers(model, time, lent, &mut see),
         );
         self.time += 1;
     }
@@ -222,6 +193,39 @@ impl<'m, M: Memory> Runner<'m, M> {
         let better = |best: usize, i: usize| if self.scores()[i] > self.scores()[best] { i } else { best };
         (0..self.scores().len()).fold(0, better)
     }
+}
+
+/// The step of all layers.
+#[inline(always)]
+fn step_layers(model: Model<'_>, time: u64, lent: Lent<'_>, see: &mut impl FnMut(Seen<'_>)) {
+    let Lent { mut states, spikes, currents, scores, narrow, paths, unpacked, list, .. } = lent;
+    let (input, rest) = spikes.split_at_mut(model.input().n());
+    let n_scratch = model.layers().map(|layer| scratch_len(&layer)).max().unwrap_or(0);
+    let (scratch, mut rest) = rest.split_at_mut(n_scratch);
+    let mut source: &[u8] = input;
+    for (number, layer) in model.layers().enumerate() {
+        let state;
+        let emitted;
+        let ring;
+        (state, states) = states.split_at_mut(layer.state_bytes());
+        (emitted, rest) = rest.split_at_mut(layer.neurons.n());
+        (ring, rest) = rest.split_at_mut(ring_len(&layer));
+        let path = paths.get(number).copied().unwrap_or_default();
+        let rows = path.rows(&layer, unpacked);
+        let frames = [source, &*emitted];
+        let sums = if path.is_narrow {
+            widen(accumulate(&layer, rows, frames, scratch, list, narrow), currents)
+        } else {
+            accumulate(&layer, rows, frames, scratch, list, currents)
+        };
+        update(&layer, path.lanes.as_ref(), sums, state, emitted);
+        see(Seen { number, layer: &layer, membranes: sums, spikes: emitted });
+        if number + 1 == model.n_layers() {
+            add_scores(&layer, sums, emitted, scores);
+        }
+        source = if ring.is_empty() { emitted } else { delay(&layer, emitted, ring, time) };
+    }
+    input.fill(0);
 }
 
 /// Sums of 16 bits in 32.
