@@ -29,6 +29,7 @@ pub trait Scalar:
     + Copy
     + Default
     + Debug
+    + PartialEq
     + Send
     + Sync
     + 'static

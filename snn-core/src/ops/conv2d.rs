@@ -2,6 +2,7 @@
 
 use crate::kernels::conv::{self, Conv};
 use crate::op::{Backward, Op, Saved, SynOps};
+use crate::ops::still::Still;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
@@ -10,6 +11,8 @@ use crate::tensor::Tensor;
 /// Inputs: `x` `[T, B, C_in, H, W]`, `w` `[C_out, C_in/groups, kh, kw]`, and `b` `[C_out]` if there is a bias. Output:
 /// `y[o, p] = b[o] + Σ w[o, c, k] · x[c, stride·p + dilation·k − padding]`, `[T, B, C_out, H', W']`. Backward: the
 /// transposed convolution of `gy` for `x`, its correlation with `x` for `w`, its sum for `b`. Saved: nothing.
+///
+/// Input that is equal in all steps is convolved once.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     pub(super) conv: Conv,
@@ -42,10 +45,11 @@ impl<S: Scalar> Op<S> for Conv2d {
         let shape = self.conv.shape();
         let [h, w] = shape.output();
         let bias = x.get(2).map_or(&[][..], |b| b.as_slice());
-        let y = S::bilinear(x[0].as_slice(), x[1].as_slice(), bias, &|x, w, b| {
+        let still = Still::of(x[0]);
+        let y = S::bilinear(still.once(x[0].as_slice()), x[1].as_slice(), bias, &|x, w, b| {
             conv::forward(&self.conv, x, w, b)
         });
-        Tensor::new(&[x[0].shape()[0], x[0].shape()[1], shape.c_out, h, w], y)
+        Tensor::new(&[x[0].shape()[0], x[0].shape()[1], shape.c_out, h, w], still.repeat(y))
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
@@ -56,7 +60,9 @@ impl<S: Scalar> Op<S> for Conv2d {
                 Tensor::new(x.shape(), gx)
             }),
             ctx.grad(1, || {
-                let gw = S::bilinear(x.as_slice(), gy, &[], &|x, gy, _| conv::weight_grad(&self.conv, x, gy));
+                let still = Still::of(x);
+                let (x, gy) = (still.once(x.as_slice()), still.sum(gy));
+                let gw = S::bilinear(x, &gy, &[], &|x, gy, _| conv::weight_grad(&self.conv, x, gy));
                 Tensor::new(w.shape(), gw)
             }),
         ];

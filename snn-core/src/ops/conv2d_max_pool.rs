@@ -2,6 +2,7 @@
 
 use crate::kernels::conv::{self, Conv, Windows};
 use crate::op::{Backward, Op, Saved, SynOps};
+use crate::ops::still::Still;
 use crate::ops::{Conv2d, Pool2d, PoolKind};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -12,6 +13,7 @@ use std::cell::RefCell;
 ///
 /// Inputs as of [`Conv2d`]; output `[T, B, C_out, H'/kh, W'/kw]`. Backward: that of the pooling, then that of the
 /// convolution. Saved: for each window the index of its greatest entry. Dual numbers take the two ops one after the other.
+/// Input that is equal in all steps is convolved once.
 #[derive(Clone, Debug)]
 pub struct Conv2dMaxPool {
     conv2d: Conv2d,
@@ -68,14 +70,15 @@ impl<S: Scalar> Op<S> for Conv2dMaxPool {
         self.conv2d.check(x);
         let bias = x.get(2).map_or(&[][..], |b| b.as_slice());
         let choices = RefCell::new(Vec::new());
-        let y = S::bilinear(x[0].as_slice(), x[1].as_slice(), bias, &|x, w, b| {
+        let still = Still::of(x[0]);
+        let y = S::bilinear(still.once(x[0].as_slice()), x[1].as_slice(), bias, &|x, w, b| {
             let (y, chosen) = conv::forward_pooled(self.conv(), &self.windows, x, w, b);
             choices.replace(chosen);
             y
         });
-        saved.put_small_indices(choices.into_inner());
+        saved.put_small_indices(still.repeat(choices.into_inner()));
         let ([h, w], shape) = (self.output(), x[0].shape());
-        Tensor::new(&[shape[0], shape[1], self.conv().shape().c_out, h, w], y)
+        Tensor::new(&[shape[0], shape[1], self.conv().shape().c_out, h, w], still.repeat(y))
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
@@ -92,7 +95,9 @@ impl<S: Scalar> Op<S> for Conv2dMaxPool {
                 Tensor::new(x.shape(), gx)
             }),
             ctx.grad(1, || {
-                let gw = S::bilinear(x.as_slice(), gy, &[], &|x, gy, _| {
+                let still = Still::of(x);
+                let (x, gy, choices) = (still.once(x.as_slice()), still.sum(gy), still.once(choices));
+                let gw = S::bilinear(x, &gy, &[], &|x, gy, _| {
                     conv::weight_grad_pooled(conv, windows, choices, x, gy)
                 });
                 Tensor::new(w.shape(), gw)

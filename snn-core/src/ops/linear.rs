@@ -2,6 +2,7 @@
 
 use crate::kernels::spike_matmul;
 use crate::op::{Backward, Op, Saved, SynOps};
+use crate::ops::still::Still;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
@@ -9,6 +10,8 @@ use crate::tensor::Tensor;
 ///
 /// Inputs: `x` `[…, in]`, `w` `[in, out]`, and `b` `[out]` if there is a bias. Output: `y = x · w + b`, `[…, out]`. Backward:
 /// `gx = gy · wᵀ`, `gw = xᵀ · gy`, `gb = Σ gy`. Saved: nothing.
+///
+/// Input that is equal along the first axis, as in all time steps, is multiplied once.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear;
 
@@ -20,13 +23,14 @@ impl<S: Scalar> Op<S> for Linear {
     fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
         let [n_in, n_out] = sizes(x);
         let bias = x.get(2).map_or(&[][..], |b| b.as_slice());
-        let y = S::bilinear(x[0].as_slice(), x[1].as_slice(), bias, &|x, w, b| {
+        let still = Still::of(x[0]);
+        let y = S::bilinear(still.once(x[0].as_slice()), x[1].as_slice(), bias, &|x, w, b| {
             spike_matmul::forward([n_in, n_out], x, w, b)
         });
         let mut shape = x[0].shape().to_vec();
         shape.pop();
         shape.push(n_out);
-        Tensor::new(&shape, y)
+        Tensor::new(&shape, still.repeat(y))
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
@@ -39,8 +43,9 @@ impl<S: Scalar> Op<S> for Linear {
                 Tensor::new(x.shape(), gx)
             }),
             ctx.grad(1, || {
-                let gw =
-                    S::bilinear(x.as_slice(), gy, &[], &|x, gy, _| spike_matmul::weight_grad(size, x, gy));
+                let still = Still::of(x);
+                let (x, gy) = (still.once(x.as_slice()), still.sum(gy));
+                let gw = S::bilinear(x, &gy, &[], &|x, gy, _| spike_matmul::weight_grad(size, x, gy));
                 Tensor::new(w.shape(), gw)
             }),
         ];

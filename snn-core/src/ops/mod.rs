@@ -16,6 +16,7 @@ mod mul;
 mod pool;
 mod reshape;
 mod scale;
+mod still;
 
 #[cfg(test)]
 mod testing;
