@@ -1,7 +1,8 @@
 //! Our side of the comparison with Python frameworks (`tools/peers/training`): a process that trains and runs a given
 //! network on given data when told so, and says how long it took.
 //!
-//! Arguments: the notation of the network, its neuron, its input shape, and a file of arrays (`x`, `labels`, parameters). Each
+//! Arguments: the notation of the network, its neuron, its input shape, a file of arrays (`x`, `labels`, parameters), threads, and how
+//! it is trained quantized: `w4s4` for weights of 4 bits and membranes on snnTorch's 16 levels around the threshold, nothing for float. Each
 //! line on stdin is a command: `grads FILE` writes the gradients and answers with the loss, `step` does a training step,
 //! `forward` an inference pass over the whole batch, `integer BITS` the same of the first sample in the integer engine; these
 //! answer with milliseconds. `outputs FILE` writes the spikes of the network as `spikes`, `model_bytes BITS` and `memory_bytes BITS` say
@@ -11,13 +12,14 @@ use anyhow::{Context, ensure};
 use snn_autodiff::fit::{Batch, BatchIter, BatchSource, Event, FitConfig, Progress, fit};
 use snn_autodiff::{Tape, optim::Adam};
 use snn_bench::integer::{DefaultBits, complete};
+use snn_bench::model::neuron_names;
 use snn_core::layer::{Sequential, parse};
 use snn_core::neuron::{Firing, Lif, Reset, ResetGrad, ResetTime, SpikeWhen};
 use snn_core::surrogate::Surrogate;
 use snn_core::{Eager, Exec, Module, Pass, Tensor, io, loss::Loss};
 use snn_int::{Engine, Model};
-use snn_quant::QuantPlan;
 use snn_quant::exact::{Exact, lower};
+use snn_quant::{BitWidth, LevelSpec, QuantPlan, QuantSpec, Quantized, Spacing, StateSpec, weight_shapes};
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::ops::ControlFlow;
@@ -65,7 +67,23 @@ fn load(file: &Path, net: &mut Sequential) -> anyhow::Result<Batch> {
     Ok(Batch { x, labels })
 }
 
-fn grads(net: &Sequential, batch: &Batch, file: &Path) -> anyhow::Result<f32> {
+/// The network with the widths that `quantization` names, such as `w4s4`, `s8` or nothing.
+fn quantized(net: &Sequential, quantization: &str) -> anyhow::Result<Quantized<Sequential>> {
+    let (weights, states) = quantization.split_once('s').unwrap_or((quantization, ""));
+    let width = |text: &str| -> anyhow::Result<BitWidth> { Ok(BitWidth::new(text.parse()?)?) };
+    let mut plan = QuantPlan::default();
+    if let Some(bits) = weights.strip_prefix('w') {
+        let spec = QuantSpec::uniform(width(bits)?);
+        plan.weights = weight_shapes(net).into_keys().map(|name| (name, spec.clone())).collect();
+    }
+    if !states.is_empty() {
+        let levels = LevelSpec { spacing: Spacing::ThresholdCentered, ..LevelSpec::new(width(states)?) };
+        plan.states = neuron_names(net).into_iter().map(|name| (name, StateSpec::levels(levels))).collect();
+    }
+    Ok(Quantized::new(net.clone(), &neuron_names(net), plan)?)
+}
+
+fn grads(net: &impl Module, batch: &Batch, file: &Path) -> anyhow::Result<f32> {
     let mut tape = Tape::<f32>::new();
     let x = tape.input(&batch.x);
     let y = net.forward(&mut tape, &x, &Pass::training(0));
@@ -82,15 +100,15 @@ fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     Ok(start.elapsed().as_secs_f64() * 1e3)
 }
 
-fn step(net: &mut Sequential, batch: &Batch, progress: &mut Progress) -> anyhow::Result<()> {
+fn step(net: &mut Quantized<Sequential>, batch: &Batch, progress: &mut Progress) -> anyhow::Result<()> {
     // The arithmetic of a step, but weights and spike rates stay as they are.
     let config = FitConfig { epochs: progress.epoch + 1, learning_rate: 0.0, ..FitConfig::default() };
-    let mut watch = |_: &Event, _: &Sequential, _: &Progress| ControlFlow::Continue(());
+    let mut watch = |_: &Event, _: &Quantized<Sequential>, _: &Progress| ControlFlow::Continue(());
     fit(net, &Repeated(batch), &Loss::CrossEntropyCount, &Adam::default(), &config, progress, &mut watch)?;
     Ok(())
 }
 
-fn outputs(net: &Sequential, batch: &Batch) -> Tensor<f32> {
+fn outputs(net: &impl Module, batch: &Batch) -> Tensor<f32> {
     let mut eager = Eager::<f32>::new();
     let x = eager.input(&batch.x);
     net.forward(&mut eager, &x, &Pass::inference())
@@ -129,8 +147,8 @@ fn run_integer(engine: &mut Engine<'_>, frames: &[Vec<u8>]) -> anyhow::Result<()
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [notation, framework, input, file, threads] = &args[..] else {
-        anyhow::bail!("usage: peer_worker NOTATION NEURON INPUT FILE THREADS");
+    let [notation, framework, input, file, threads, quantization] = &args[..] else {
+        anyhow::bail!("usage: peer_worker NOTATION NEURON INPUT FILE THREADS QUANTIZATION");
     };
     rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
     let input: Vec<usize> = input.split(',').map(str::parse).collect::<Result<_, _>>()?;
@@ -145,6 +163,7 @@ fn main() -> anyhow::Result<()> {
             models.insert(bits.to_string(), bytes);
         }
     }
+    let mut net = quantized(&net, quantization)?;
     let mut engines = BTreeMap::new();
     for (bits, bytes) in &models {
         engines.insert(bits.as_str(), Engine::new(Model::from_bytes(bytes)?));

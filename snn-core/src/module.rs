@@ -24,8 +24,10 @@ pub enum Role {
     },
     /// An additive constant for each channel.
     Bias,
-    /// A trained scalar or vector of another kind: normalization gains, learned scales.
+    /// A trained scalar or vector of another kind, such as normalization gains.
     Scale,
+    /// Learned steps between the levels of a quantizer: above 0, and optimized in their logarithm.
+    StepSize,
     /// Not trained by gradients: running statistics, fixed readouts.
     Buffer,
 }

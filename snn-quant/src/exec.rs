@@ -206,8 +206,10 @@ pub(crate) fn learned_scales(
                 Ok(params) => {
                     let values: Vec<f32> = params.grids().iter().map(|grid| grid.scale()).collect();
                     let value = Tensor::new(&[values.len()], values);
-                    scales
-                        .insert(p.name.clone(), Param::new(format!("{}.scale", p.name), value, Role::Scale));
+                    scales.insert(
+                        p.name.clone(),
+                        Param::new(format!("{}.scale", p.name), value, Role::StepSize),
+                    );
                 }
                 Err(source) => failed = Some((p.name.clone(), source)),
             }
@@ -312,7 +314,7 @@ mod tests {
         for scale in [ScaleRule::AbsMax, ScaleRule::Learned] {
             let mut net = quantized(scale);
             net.visit_params_mut(&mut |p| {
-                if p.role == Role::Scale {
+                if p.role == Role::StepSize {
                     p.value = p.value.map(|s| s * 1.5);
                 }
             });

@@ -39,7 +39,7 @@ class Ours:
         build = ["cargo", "build", "--release", "-q", "-p", "snn-bench", "--example", "peer_worker"]
         subprocess.run(build, cwd=ROOT, check=True)
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-        args = [work.notation, neuron, ",".join(map(str, work.input)), file, str(threads)]
+        args = [work.notation, neuron, ",".join(map(str, work.input)), file, str(threads), work.quantization()]
         pipe = subprocess.PIPE
         program = target / "release" / "examples" / "peer_worker"
         self.process = subprocess.Popen([program, *args], stdin=pipe, stdout=pipe, text=True)
@@ -97,8 +97,12 @@ class Peer:
             return (time.perf_counter() - start) * 1e3
 
 
-def disagreement(peer, ours, folder):
-    """The largest difference of a gradient tensor, relative to its norm, and that of the losses."""
+def disagreement(peer, ours, folder, is_quantized):
+    """The largest difference of a gradient tensor, relative to its norm, and that of the losses.
+
+    Brevitas differentiates through the scale of quantized weights, which the greatest weight of a tensor sets, and we do not:
+    the gradient of that weight is left out.
+    """
     import numpy as np
     from works import transposed
 
@@ -111,50 +115,85 @@ def disagreement(peer, ours, folder):
     for name, parameter in peer.params.items():
         mine = transposed(name, grads[name])
         theirs = parameter.grad.numpy() * factor
+        if is_quantized and name.endswith(".weight"):
+            sets_the_scale = np.abs(parameter.detach().numpy()) == np.abs(parameter.detach().numpy()).max()
+            mine, theirs = (np.where(sets_the_scale, 0, gradient) for gradient in (mine, theirs))
         scale = np.linalg.norm(mine)
         if scale > 0:
             worst = max(worst, float(np.linalg.norm(mine - theirs) / scale))
     return worst
 
 
+def alternate(steps, seconds):
+    """Milliseconds of each of the functions, called in turns."""
+    times = [[] for _ in steps]
+    end = time.perf_counter() + seconds
+    while len(times[0]) < 5 or time.perf_counter() < end:
+        for of_step, step in zip(times, steps):
+            of_step.append(step())
+    return times
+
+
+def compare_with(peer_name, work, data, file, threads, seconds):
+    """Medians, lowest times and ratios of ours and one peer; of a quantized work also those of the same in float."""
+    from nets import NEURON
+
+    peer = Peer(peer_name, work, data)
+    if peer.missing:
+        return None
+    ours = Ours(work, NEURON[peer_name], file, threads)
+    worst = disagreement(peer, ours, file.parent, bool(work.weight_bits))
+    comparable = not ("BN" in work.notation and peer_name == "snntorch")
+    if comparable and worst > 2e-3:
+        raise SystemExit(f"{work}: loss or gradients of {peer_name} differ from ours by {worst:.1e}")
+    workers, steps = [ours], [lambda: ours.ask("step"), peer.step]
+    if work.quantization():
+        workers.append(Ours(work.float(), NEURON[peer_name], file, threads))
+        steps += [lambda: workers[1].ask("step"), Peer(peer_name, work.float(), data).step]
+    times = alternate(steps, seconds)
+    for worker in workers:
+        worker.close()
+    medians = [round(statistics.median(of_step), 2) for of_step in times]
+    found = {"ours_ms": medians[0], "peer_ms": medians[1], "ratio": round(medians[1] / medians[0], 2)}
+    found |= {"lowest": [round(min(of_step), 2) for of_step in times[:2]], "disagreement": worst}
+    if work.quantization():
+        to_float = {"ours_float_ms": medians[2], "peer_float_ms": medians[3]}
+        to_float |= {"ours_to_float": round(medians[0] / medians[2], 2), "peer_to_float": round(medians[1] / medians[3], 2)}
+        found |= to_float
+    return found
+
+
 def compare(name, threads, peers, seconds):
     """Times one work; the result as a JSON object."""
     import numpy as np
     import torch
-    from nets import NEURON
     from works import WORKS, arrays, transposed
 
     torch.set_num_threads(threads)
     work = WORKS[name]
     data = arrays(work)
-    result = {"work": name, "threads": threads, "peers": {}, "ratios": {}, "disagreement": {}}
-    ours_times = []
+    result = {"work": name, "threads": threads, "ours_ms": None, "peers": {}, "against": {}}
     with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        file = folder / "work.npz"
+        file = Path(folder) / "work.npz"
         np.savez(file, **{key: transposed(key, array) for key, array in data.items()})
         for peer_name in peers:
-            peer = Peer(peer_name, work, data)
-            if peer.missing:
-                continue
-            ours = Ours(work, NEURON[peer_name], file, threads)
-            worst = disagreement(peer, ours, folder)
-            comparable = not ("BN" in work.notation and peer_name == "snntorch")
-            if comparable and worst > 2e-3:
-                raise SystemExit(f"{name}: loss or gradients of {peer_name} differ from ours by {worst:.1e}")
-            mine, theirs = [], []
-            end = time.perf_counter() + seconds
-            while len(mine) < 5 or time.perf_counter() < end:
-                mine.append(ours.ask("step"))
-                theirs.append(peer.step())
-            ours.close()
-            ours_times += mine
-            result["disagreement"][peer_name] = worst
-            result["peers"][peer_name] = round(statistics.median(theirs), 2)
-            result["ratios"][peer_name] = round(statistics.median(theirs) / statistics.median(mine), 2)
-            result.setdefault("lowest", {})[peer_name] = [round(min(mine), 2), round(min(theirs), 2)]
-    result["ours_ms"] = round(statistics.median(ours_times), 2)
+            found = compare_with(peer_name, work, data, file, threads, seconds)
+            if found:
+                result["peers"][peer_name] = found["peer_ms"]
+                result["against"][peer_name] = found
+    if result["against"]:
+        result["ours_ms"] = min(found["ours_ms"] for found in result["against"].values())
     return result
+
+
+def cell(found):
+    """What a peer took, and how many times ours that is; of a quantized work also what each takes of its float step."""
+    if not found:
+        return "-"
+    text = f"{found['peer_ms']} ms, {found['ratio']}x"
+    if "ours_to_float" in found:
+        text += f" (to float: ours {found['ours_to_float']}, theirs {found['peer_to_float']})"
+    return text
 
 
 def main():
@@ -177,7 +216,7 @@ def main():
             rows.append(result)
     print(f"\n| work | threads | ours, ms | {' | '.join(args.peers)} |\n|{'---|' * (3 + len(args.peers))}")
     for row in rows:
-        cells = [f"{row['peers'][p]} ms, {row['ratios'][p]}x" if p in row["peers"] else "-" for p in args.peers]
+        cells = [cell(row["against"].get(peer)) for peer in args.peers]
         print(f"| {row['work']} | {row['threads']} | {row['ours_ms']} | {' | '.join(cells)} |")
 
 

@@ -1,6 +1,8 @@
 """The same network in each framework. Each builder gives the parameters by our names, and a function from input to the
 outputs of all steps."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -13,13 +15,23 @@ def copy_in(parameter, array):
     return parameter
 
 
-def common(kind, name, sizes, arrays, params, has_norm):
+def weighted(bits):
+    """Convolution and product, with weights of some bits by Brevitas or in float."""
+    if not bits:
+        return nn.Conv2d, nn.Linear
+    import brevitas.nn as qnn
+
+    return partial(qnn.QuantConv2d, weight_bit_width=bits), partial(qnn.QuantLinear, weight_bit_width=bits)
+
+
+def common(kind, name, sizes, arrays, params, work):
     """Layers that all frameworks take from PyTorch."""
+    conv2d, linear = weighted(work.weight_bits)
     if kind == "conv":
         n, channels, kernel, padding = sizes
-        layer = nn.Conv2d(channels, n, kernel, padding=padding, bias=not has_norm)
+        layer = conv2d(channels, n, kernel, padding=padding, bias="BN" not in work.notation)
     elif kind == "fc":
-        layer = nn.Linear(sizes[1], sizes[0])
+        layer = linear(sizes[1], sizes[0], bias=True)
     elif kind == "bn":
         layer = nn.BatchNorm2d(sizes[0])
         params[f"{name}.gamma"], params[f"{name}.beta"] = layer.weight, layer.bias
@@ -35,11 +47,14 @@ def common(kind, name, sizes, arrays, params, has_norm):
 def snntorch(work, arrays):
     import snntorch as snn
     from snntorch import surrogate, utils
+    from snntorch.functional import quant
 
     params, modules = {}, []
     network = layers(work)
+    states = {"state_quant": quant.state_quant(work.state_bits, uniform=False)} if work.state_bits else {}
     for i, (kind, name, sizes) in enumerate(network):
         settings = dict(beta=BETA, spike_grad=surrogate.atan(alpha=2.0), init_hidden=True, output=i + 1 == len(network))
+        settings |= states
         if kind == "lif":
             modules.append(snn.Leaky(**settings))
         elif kind == "rlif":
@@ -48,7 +63,7 @@ def snntorch(work, arrays):
             params[f"{name}.recurrent_bias"] = copy_in(neuron.recurrent.bias, arrays[f"{name}.recurrent_bias"])
             modules.append(neuron)
         else:
-            modules.append(common(kind, name, sizes, arrays, params, "BN" in work.notation))
+            modules.append(common(kind, name, sizes, arrays, params, work))
     net = nn.Sequential(*modules)
 
     def run(x):
@@ -61,15 +76,15 @@ def snntorch(work, arrays):
 def spikingjelly(work, arrays):
     from spikingjelly.activation_based import functional, layer, neuron, surrogate
 
+    if work.quantization() or "RLIF" in work.notation:
+        return None
     params, modules = {}, []
     for kind, name, sizes in layers(work):
-        if kind == "rlif":
-            return None
         if kind == "lif":
             atan = surrogate.ATan(alpha=2.0)
             modules.append(neuron.LIFNode(2.0, False, 1.0, None, atan, True))
         else:
-            plain = common(kind, name, sizes, arrays, params, "BN" in work.notation)
+            plain = common(kind, name, sizes, arrays, params, work)
             modules.append(layer.SeqToANNContainer(plain))
     net = nn.Sequential(*modules)
     functional.set_step_mode(net, "m")
@@ -86,7 +101,7 @@ def norse(work, arrays):
     from norse.torch.functional.lif_box import LIFBoxParameters
     from norse.torch.functional.reset import reset_subtract
 
-    if "RLIF" in work.notation or "BN" in work.notation:
+    if work.quantization() or "RLIF" in work.notation or "BN" in work.notation:
         return None
     # Half of the input arrives, so that weights and biases are doubled; their gradients are halved again below.
     doubled = {name: array * 2 for name, array in arrays.items() if name != "x"}
@@ -96,7 +111,7 @@ def norse(work, arrays):
             cell = LIFBoxParameters(tau_mem_inv=torch.as_tensor(500.0), reset_method=reset_subtract)
             modules.append(nt.LIFBoxCell(p=cell, dt=0.001))
         else:
-            modules.append(common(kind, name, sizes, doubled, params, False))
+            modules.append(common(kind, name, sizes, doubled, params, work))
     net = nt.SequentialState(*modules)
 
     def run(x):
@@ -134,11 +149,11 @@ class Scan(torch.autograd.Function):
 
 
 def torch_by_hand(work, arrays):
-    if "RLIF" in work.notation:
+    if work.quantization() or "RLIF" in work.notation:
         return None
     params, modules = {}, []
     for kind, name, sizes in layers(work):
-        modules.append(None if kind == "lif" else common(kind, name, sizes, arrays, params, "BN" in work.notation))
+        modules.append(None if kind == "lif" else common(kind, name, sizes, arrays, params, work))
 
     def run(x):
         steps, batch = x.shape[:2]

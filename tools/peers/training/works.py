@@ -1,7 +1,7 @@
 """The works that are compared: networks in our notation, inputs, weights and labels, all drawn from splitmix64, so that
 anyone can make the same numbers in another language."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,7 @@ BETA = 0.5
 
 @dataclass(frozen=True)
 class Work:
-    """One network on one input."""
+    """One network on one input, in float or trained quantized."""
 
     notation: str
     input: tuple
@@ -19,6 +19,18 @@ class Work:
     batch: int
     steps: int
     gains: tuple
+    # Widths of weights (even levels up to the greatest of a tensor) and of membranes (snnTorch's levels around the threshold).
+    weight_bits: int | None = None
+    state_bits: int | None = None
+
+    def quantization(self):
+        """Such as `w4s4`; empty in float."""
+        widths = [("w", self.weight_bits), ("s", self.state_bits)]
+        return "".join(f"{part}{bits}" for part, bits in widths if bits)
+
+    def float(self):
+        """The same in float."""
+        return replace(self, weight_bits=None, state_bits=None)
 
 
 NMNIST = ("12C5-P2-LIF-32C5-P2-LIF-10-LIF", (2, 34, 34), 0.03, 10)
@@ -33,6 +45,9 @@ WORKS = {
     "train_rsnn": Work("256-RLIF-20-LIF", (700,), 0.02, 20, 64, 100, (9.0, 9.0)),
     "train_gesture_32": Work("-".join([BLOCK] * 3 + ["256-LIF-11-LIF"]), (2, 32, 32), 0.05, 11, 16, 16, GAINS["gesture"]),
 }
+QUANTIZED = {"nmnist": WORKS["train_nmnist_b32_t25"], "fc": WORKS["train_fc"]}
+WORKS |= {f"qat_{name}_w4s4": replace(work, weight_bits=4, state_bits=4) for name, work in QUANTIZED.items()}
+WORKS |= {f"qat_{name}_s8": replace(work, state_bits=8) for name, work in QUANTIZED.items()}
 
 
 def splitmix(seed, n):
