@@ -34,6 +34,14 @@ pub enum QuantError {
         /// What it may be.
         expected: &'static str,
     },
+    /// The spacing of even levels was to be learned.
+    #[error("even levels have no spacing to learn: learn = \"range\", or another spacing")]
+    LearnedEvenSpacing,
+    /// Levels were to be learned that do not start on both sides of 0 and of the threshold.
+    #[error(
+        "learned levels start below 0 and end above the threshold: lower_limit above -1, upper_limit above 0"
+    )]
+    LearnedRange,
     /// A learned scale was asked for with a zero point.
     #[error("scale = \"learned\" needs mapping = \"symmetric\", found \"affine\"")]
     LearnedAffine,

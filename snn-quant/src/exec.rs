@@ -1,9 +1,10 @@
 //! The same network, read through a plan: [`QuantExec`] and [`Quantized`].
 
 use crate::fake_quant::FakeQuant;
+use crate::learned_levels::LearnedMap;
 use crate::state_quant::{StateLevels, StateQuantMap};
 use crate::uniform::ScaleRule;
-use crate::{Observer, PlanError, QuantError, QuantParams, QuantPlan, QuantSpec};
+use crate::{Observer, PlanError, QuantError, QuantParams, QuantPlan, QuantSpec, StateQuantizer, StateSpec};
 use snn_core::exec::{Eager, Exec};
 use snn_core::metrics::Recorder;
 use snn_core::neuron::NeuronOp;
@@ -22,6 +23,7 @@ pub struct QuantExec<'a, E> {
     plan: &'a QuantPlan,
     scales: &'a BTreeMap<String, Param>,
     levels: &'a BTreeMap<String, Arc<StateLevels>>,
+    learned_levels: &'a BTreeMap<String, Param>,
     noise: Option<u64>,
 }
 
@@ -54,7 +56,12 @@ impl<E: Exec> Exec for QuantExec<'_, E> {
         match (self.plan.states.get(name), self.levels.get(name)) {
             (Some(spec), Some(levels)) => {
                 let map = StateQuantMap::new(spec, levels.clone(), self.noise);
-                self.inner.neuron(name, scan.with_state_map(Arc::new(map)), x)
+                let Some((table, learned)) = spec.learned_levels().zip(self.learned_levels.get(name)) else {
+                    return self.inner.neuron(name, scan.with_state_map(Arc::new(map)), x);
+                };
+                let scan = scan.with_state_map(Arc::new(LearnedMap::new(map, table)));
+                let learned = self.inner.param(learned);
+                self.inner.neuron(name, scan, &[x, &[&learned]].concat())
             }
             _ => self.inner.neuron(name, scan, x),
         }
@@ -72,14 +79,15 @@ impl<E: Exec> Exec for QuantExec<'_, E> {
 /// A network with its plan. It is a [`Module`] like the network itself: training it is quantization-aware training of
 /// the full-precision weights, which stay in `net`.
 ///
-/// Learned scales are parameters of their own, named `<tensor>.scale`.
+/// Learned scales are parameters of their own, named `<tensor>.scale`, and so are learned levels, `<neuron>.levels`.
 #[derive(Debug, Clone)]
 pub struct Quantized<M> {
     net: M,
     plan: QuantPlan,
     scales: BTreeMap<String, Param>,
-    /// Membrane levels, found once.
+    /// Membrane levels, found once; learned ones as they start.
     levels: BTreeMap<String, Arc<StateLevels>>,
+    learned_levels: BTreeMap<String, Param>,
 }
 
 impl<M: Module> Quantized<M> {
@@ -98,7 +106,10 @@ impl<M: Module> Quantized<M> {
         let levels = levels.collect::<Result<_, PlanError>>()?;
         let error = |(name, source)| PlanError::Spec { section: "weights", name, source };
         let scales = learned_scales(&net, &plan).map_err(error)?;
-        Ok(Self { net, plan, scales, levels })
+        let learned =
+            |(name, spec): (&String, &StateSpec)| Some((name.clone(), spec.learned_levels()?.learned(name)?));
+        let learned_levels = plan.states.iter().filter_map(learned).collect();
+        Ok(Self { net, plan, scales, levels, learned_levels })
     }
 
     /// The network in full precision.
@@ -151,29 +162,45 @@ impl<M: Module> Quantized<M> {
         let mut net = self.net.clone();
         net.visit_params_mut(&mut |p| {
             let mut eager = Eager::<f32>::new();
-            let Self { plan, scales, levels, .. } = self;
-            p.value = QuantExec { inner: &mut eager, plan, scales, levels, noise: None }.param(p);
+            let Self { plan, scales, levels, learned_levels, .. } = self;
+            p.value =
+                QuantExec { inner: &mut eager, plan, scales, levels, learned_levels, noise: None }.param(p);
         });
-        let plan = QuantPlan { states: self.plan.states.clone(), ..QuantPlan::default() };
-        Self { net, plan, scales: BTreeMap::new(), levels: self.levels.clone() }
+        let plan = QuantPlan { states: self.settled_plan().states, ..QuantPlan::default() };
+        let found =
+            |(name, spec): (&String, &StateSpec)| Some((name.clone(), Arc::new(spec.found_levels().ok()?)));
+        let levels = plan.states.iter().filter_map(found).collect();
+        Self { net, plan, scales: BTreeMap::new(), levels, learned_levels: BTreeMap::new() }
+    }
+
+    /// The plan with learned levels of membranes as they are, which no longer move.
+    #[must_use]
+    pub fn settled_plan(&self) -> QuantPlan {
+        let mut plan = self.plan.clone();
+        for (name, spec) in &mut plan.states {
+            if let Some((table, learned)) = spec.learned_levels().zip(self.learned_levels.get(name)) {
+                spec.quantizer = StateQuantizer::Levels(table.settled(learned.value.as_slice()));
+            }
+        }
+        plan
     }
 }
 
 impl<M: Module> Module for Quantized<M> {
     fn forward<E: Exec>(&self, e: &mut E, x: &E::Value, pass: &Pass) -> E::Value {
-        let Self { net, plan, scales, levels } = self;
-        let mut exec = QuantExec { inner: e, plan, scales, levels, noise: pass.noise };
+        let Self { net, plan, scales, levels, learned_levels } = self;
+        let mut exec = QuantExec { inner: e, plan, scales, levels, learned_levels, noise: pass.noise };
         net.forward(&mut exec, x, pass)
     }
 
     fn visit_params(&self, f: &mut dyn FnMut(&Param)) {
         self.net.visit_params(f);
-        self.scales.values().for_each(f);
+        self.scales.values().chain(self.learned_levels.values()).for_each(f);
     }
 
     fn visit_params_mut(&mut self, f: &mut dyn FnMut(&mut Param)) {
         self.net.visit_params_mut(f);
-        self.scales.values_mut().for_each(f);
+        self.scales.values_mut().chain(self.learned_levels.values_mut()).for_each(f);
     }
 
     fn needs_whole_batch(&self) -> bool {

@@ -10,6 +10,7 @@
 //! of the range that `f32` cannot tell its distances to the levels apart saturates here, and gives an arbitrary level
 //! there.
 
+use crate::learned_levels::Learn;
 use crate::num::{count, to_f32, to_i64, to_index};
 use crate::uniform::{ClipGrad, ScaleRule};
 use crate::{BitWidth, Observer, QuantError};
@@ -86,7 +87,10 @@ pub struct LevelSpec {
     /// Finds the limits from observed membranes; `upper_limit` then says what the highest level reaches at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibrate: Option<ScaleRule>,
-    /// The gradient of membranes outside of the levels: snnTorch's passes.
+    /// What training moves, from where limits and multiplier say; nothing by default, as in snnTorch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learn: Option<Learn>,
+    /// The gradient of membranes outside of the levels: snnTorch's passes. Where levels are learned it is masked, as in LSQ.
     #[serde(default)]
     pub clip_grad: ClipGrad,
 }
@@ -111,6 +115,7 @@ impl LevelSpec {
             upper_limit: default_upper_limit(),
             multiplier: None,
             calibrate: None,
+            learn: None,
             clip_grad: ClipGrad::default(),
         }
     }
@@ -128,6 +133,7 @@ impl LevelSpec {
         let upper = self.upper_limit >= 0.0 && self.upper_limit.is_finite();
         require(upper, "upper_limit", self.upper_limit, "at least 0")?;
         require(self.multiplier.is_none_or(above_zero), "multiplier", self.multiplier(), "above 0")?;
+        self.check_learned()?;
         match self.calibrate {
             Some(ScaleRule::Learned) => Err(QuantError::LearnedObserver),
             Some(rule) => rule.check(),
@@ -183,14 +189,14 @@ impl LevelSpec {
         }
     }
 
-    fn multiplier(&self) -> f64 {
+    pub(crate) fn multiplier(&self) -> f64 {
         /// snnTorch's, for 1 to 8 bits.
         const DEFAULTS: [f64; 8] = [0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.925, 0.95];
         self.multiplier.unwrap_or(DEFAULTS[(self.bits.get() as usize - 1).min(7)])
     }
 
     /// The lowest and the highest level of snnTorch's table.
-    fn range(&self) -> (f64, f64) {
+    pub(crate) fn range(&self) -> (f64, f64) {
         let theta = self.threshold;
         (-(theta + theta * self.lower_limit), theta + theta * self.upper_limit)
     }
@@ -207,8 +213,16 @@ impl LevelSpec {
         }
     }
 
+    /// How many of `n` levels lie below the center: their share of the range.
+    pub(crate) fn n_below(&self, center: f64, n: usize) -> usize {
+        let (lo, hi) = self.range();
+        to_index((count(n) * ((center - lo) / (hi - lo))).floor()).min(n)
+    }
+
     fn crowded(&self, center: f64, variant: Variant) -> Vec<f32> {
-        let mut levels = crowded_around(center, self.range(), self.multiplier(), 1 << self.bits.get());
+        let n = 1 << self.bits.get();
+        let mut levels =
+            crowded_around(center, self.range(), self.multiplier(), [self.n_below(center, n), n]);
         let nearest = (0..levels.len()).min_by(|&a, &b| levels[a].abs().total_cmp(&levels[b].abs()));
         if let (Variant::ZeroExact, Some(nearest)) = (variant, nearest) {
             levels[nearest] = 0.0;
@@ -240,12 +254,10 @@ fn shifted_to_zero(lo: f64, hi: f64, n: usize) -> Vec<f32> {
     (0..n).map(|i| to_f32(step * (count(i) - below))).collect()
 }
 
-/// snnTorch's levels with steps that shrink towards `center` from both ends, `n` of them, allotted to the two sides by
-/// their width. The lower side starts at `lo` and ends before the center, the upper side starts behind it and ends at `hi`.
-fn crowded_around(center: f64, (lo, hi): (f64, f64), multiplier: f64, n: usize) -> Vec<f32> {
+/// snnTorch's levels with steps that shrink towards `center` from both ends, `n_below` of `n` on the lower side, which starts
+/// at `lo` and ends before the center; the upper side starts behind it and ends at `hi`.
+fn crowded_around(center: f64, (lo, hi): (f64, f64), multiplier: f64, [n_below, n]: [usize; 2]) -> Vec<f32> {
     let (below, above) = (center - lo, hi - center);
-    let share = (count(n) * (below / (hi - lo))).floor();
-    let n_below = to_index(share).min(n);
     let power = |j: usize| multiplier.powf(count(j));
     let per_unit = |n: usize, width: f64| (0..n).rev().map(power).sum::<f64>() / width;
     let (room_below, room_above) = (per_unit(n_below, below), per_unit(n - n_below, above));

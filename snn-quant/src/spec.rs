@@ -194,6 +194,7 @@ impl StateSpec {
     pub fn clip_grad(&self) -> ClipGrad {
         match &self.quantizer {
             StateQuantizer::FixedPoint(spec) => spec.clip_grad,
+            StateQuantizer::Levels(spec) if spec.learn.is_some() => ClipGrad::Zero,
             StateQuantizer::Levels(spec) => spec.clip_grad,
         }
     }
@@ -206,7 +207,15 @@ impl StateSpec {
         }
     }
 
-    /// The levels.
+    /// The table whose levels are learned, if they are.
+    pub(crate) fn learned_levels(&self) -> Option<LevelSpec> {
+        match self.quantizer {
+            StateQuantizer::Levels(spec) => Some(spec).filter(|spec| spec.learn.is_some()),
+            StateQuantizer::FixedPoint(_) => None,
+        }
+    }
+
+    /// The levels, learned ones as they start.
     ///
     /// # Errors
     /// [`QuantError::NotCalibrated`] before calibration, and what [`check`](Self::check) finds.

@@ -83,7 +83,12 @@ impl StateQuantMap {
         }
     }
 
-    fn acts_on(&self, site: Site) -> bool {
+    /// The same map onto other levels.
+    pub(crate) fn with_levels(&self, levels: Arc<StateLevels>) -> Self {
+        Self { levels, ..self.clone() }
+    }
+
+    pub(crate) fn acts_on(&self, site: Site) -> bool {
         self.variables == Variables::All || site.state == 0
     }
 

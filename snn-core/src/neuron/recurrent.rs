@@ -54,17 +54,27 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
         }
     }
 
-    /// Gradient by the total current of every step, `[T, B, N]`.
-    fn current_grad(&self, weight: &Tensor<S>, states: &[&Tensor<S>; N], gy: &Tensor<S>) -> Tensor<S> {
+    /// The same neurons with their map bound to the learned numbers, which come behind current, weight and bias.
+    fn bound(&self, x: &[&Tensor<S>]) -> Self {
+        Self { scan: self.scan.bound(x, 3) }
+    }
+
+    /// Gradients by the total current of every step, `[T, B, N]`, and by the numbers that the map learns.
+    fn current_grad(
+        &self,
+        weight: &Tensor<S>,
+        states: &[&Tensor<S>; N],
+        gy: &Tensor<S>,
+    ) -> (Tensor<S>, Option<Tensor<S>>) {
         let (n_steps, n) = steps(gy);
         let features = features(gy, weight);
         let mut g_cur = vec![S::ZERO; gy.len()];
         let mut g: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; n]);
         let slice = |t: usize| states.map(|s| &s.as_slice()[t * n..(t + 1) * n]);
         let site = |t: usize| Site { state: 0, step: t, offset: 0 };
-        let mut fired_from = match n_steps.checked_sub(1) {
-            Some(last) => self.scan.fired_from(site(last), slice(last)),
-            None => std::array::from_fn(|_| Vec::new()),
+        let mut carried = match n_steps.checked_sub(1) {
+            Some(last) => self.scan.carried(site(last), slice(last)),
+            None => self.scan.carried(site(0), [&[]; N]),
         };
         for t in (0..n_steps).rev() {
             let at = t * n..(t + 1) * n;
@@ -77,9 +87,9 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
             let before = (t > 0).then(|| slice(t - 1));
             let step = StepBack { site: site(t), at_spike: slice(t), before, g_out: &g_out };
             let mut parts = g.each_mut().map(Vec::as_mut_slice);
-            self.scan.step_backward(&step, &mut fired_from, &mut parts, &mut g_cur[at]);
+            self.scan.step_backward(&step, &mut carried, &mut parts, &mut g_cur[at]);
         }
-        Tensor::new(gy.shape(), g_cur)
+        (Tensor::new(gy.shape(), g_cur), self.scan.params_grad(carried.g_params, features))
     }
 }
 
@@ -109,7 +119,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Op<S> for RecurrentScan<D, S, N>
     }
 
     fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
-        let run = self.run(x);
+        let run = self.bound(x).run(x);
         run.states.into_iter().for_each(|s| saved.put(s));
         run.spikes
     }
@@ -117,10 +127,12 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Op<S> for RecurrentScan<D, S, N>
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
         let states = std::array::from_fn(|k| ctx.saved.tensor(k));
         let features = features(ctx.gy, ctx.x[1]);
-        let g_cur = self.current_grad(ctx.x[1], &states, ctx.gy);
+        let (g_cur, g_params) = self.bound(ctx.x).current_grad(ctx.x[1], &states, ctx.gy);
         let g_weight = ctx.grad(1, || weight_grad(ctx.y, &g_cur, features));
         let g_bias = ctx.grad(2, || crate::ops::sum_to_last_axis(&g_cur, features));
-        vec![ctx.need[0].then_some(g_cur), g_weight, g_bias]
+        let mut grads = vec![ctx.need[0].then_some(g_cur), g_weight, g_bias];
+        grads.extend(ctx.x.get(3).map(|_| g_params));
+        grads
     }
 }
 
@@ -130,6 +142,6 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> NeuronOp<S> for RecurrentScan<D,
     }
 
     fn trajectory(&self, x: &[&Tensor<S>]) -> Trajectory<S> {
-        self.run(x)
+        self.bound(x).run(x)
     }
 }

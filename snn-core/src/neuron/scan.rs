@@ -39,6 +39,14 @@ pub struct ScanState<S> {
     pub variables: Vec<Vec<S>>,
 }
 
+/// What is carried from step to step on the way back.
+pub(super) struct Carried<S, const N: usize> {
+    /// The state that the step fired from.
+    pub(super) fired_from: [Vec<S>; N],
+    /// Gradients by the numbers that the state map learns, so far.
+    pub(super) g_params: Vec<S>,
+}
+
 /// What is known of a time step that is walked backwards.
 pub(super) struct StepBack<'a, S, const N: usize> {
     pub(super) site: Site,
@@ -96,6 +104,25 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         }
     }
 
+    /// The same scan with its map bound to the learned numbers, which come behind `n_inputs` other inputs.
+    pub(super) fn bound(&self, x: &[&Tensor<S>], n_inputs: usize) -> Self {
+        let bound = self.map.as_ref().zip(x.get(n_inputs)).and_then(|(map, p)| map.bind(p.as_slice()));
+        Self { map: bound.or_else(|| self.map.clone()), ..self.clone() }
+    }
+
+    /// What is carried into the last step on the way back, `at_spike` being its state at the spike test.
+    pub(super) fn carried(&self, site: Site, at_spike: [&[S]; N]) -> Carried<S, N> {
+        let n_params = self.map.as_ref().map_or(0, |map| map.n_params());
+        Carried { fired_from: self.fired_from(site, at_spike), g_params: vec![S::ZERO; n_params] }
+    }
+
+    /// The gradient by the learned numbers from its sum over all neurons; none if there are none.
+    pub(super) fn params_grad(&self, sums: Vec<S>, features: usize) -> Option<Tensor<S>> {
+        let map = self.map.as_ref().filter(|map| map.n_params() > 0)?;
+        let factor = map.param_grad_scale(features);
+        Some(Tensor::new(&[sums.len()], sums.into_iter().map(|sum| sum * factor).collect()))
+    }
+
     /// One time step of a slice of neurons; `trace` receives the state at the spike test.
     pub(super) fn step(
         &self,
@@ -117,13 +144,13 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         self.map_states(Placement::OnStore, site, state);
     }
 
-    /// One time step backwards. `fired_from` is the state that this step fired from, and ends as that of the step before;
+    /// One time step backwards. What is carried is of this step, and ends as that of the step before;
     /// `g` holds the gradient by the stored state and ends as that of the step before; `g_cur` receives the gradient by the
     /// current.
     pub(super) fn step_backward(
         &self,
         step: &StepBack<'_, S, N>,
-        fired_from: &mut [Vec<S>; N],
+        carried: &mut Carried<S, N>,
         g: &mut [&mut [S]; N],
         g_cur: &mut [S],
     ) {
@@ -131,21 +158,21 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
             return scan::step_backward(self.dynamics, step.at_spike, before, step.g_out, g, g_cur);
         }
         if self.acts(Placement::OnStore) {
-            let mut after = fired_from.clone();
+            let mut after = carried.fired_from.clone();
             fire(
                 self.dynamics,
                 &mut after.each_mut().map(Vec::as_mut_slice),
                 &mut vec![S::ZERO; g_cur.len()],
             );
-            self.map_backward(step.site, after.each_ref().map(Vec::as_slice), g);
+            self.map_backward(step.site, after.each_ref().map(Vec::as_slice), g, &mut carried.g_params);
         }
         let fired_at =
-            if self.map.is_none() { step.at_spike } else { fired_from.each_ref().map(Vec::as_slice) };
+            if self.map.is_none() { step.at_spike } else { carried.fired_from.each_ref().map(Vec::as_slice) };
         fire_backward(self.dynamics, fired_at, step.g_out, g);
         if self.acts(Placement::BeforeSpike) {
-            self.map_backward(step.site, step.at_spike, g);
+            self.map_backward(step.site, step.at_spike, g, &mut carried.g_params);
         }
-        let stored = self.stored_before(step, fired_from);
+        let stored = self.stored_before(step, &mut carried.fired_from);
         integrate_backward(self.dynamics, stored.each_ref().map(Vec::as_slice), g, g_cur);
     }
 
@@ -182,34 +209,40 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         }
     }
 
-    fn map_backward(&self, site: Site, before: [&[S]; N], g: &mut [&mut [S]; N]) {
+    fn map_backward(&self, site: Site, before: [&[S]; N], g: &mut [&mut [S]; N], g_params: &mut [S]) {
         if let Some(map) = &self.map {
             for &k in self.dynamics.quantized_states() {
-                map.backward(Site { state: k, ..site }, before[k], g[k]);
+                let site = Site { state: k, ..site };
+                map.add_param_grads(site, before[k], g[k], g_params);
+                map.backward(site, before[k], g[k]);
             }
         }
     }
 
-    fn backward_scan(&self, states: &[&Tensor<S>; N], gy: &Tensor<S>) -> Tensor<S> {
+    /// Gradients by the current, and by the numbers that the map learns.
+    fn backward_scan(&self, states: &[&Tensor<S>; N], gy: &Tensor<S>) -> (Tensor<S>, Option<Tensor<S>>) {
         let (n_steps, n) = steps(gy);
         let mut g_cur = vec![S::ZERO; gy.len()];
         let mut g: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; n]);
+        let mut g_params = vec![S::ZERO; self.map.as_ref().map_or(0, |map| map.n_params())];
         for first in (0..n).step_by(CHUNK) {
             let last = (first + CHUNK).min(n);
             let mut part: [&mut [S]; N] = g.each_mut().map(|s| &mut s[first..last]);
             let slice = |t: usize| states.map(|s| &s.as_slice()[t * n + first..t * n + last]);
             let site = |t: usize| Site { state: 0, step: t, offset: first };
             let Some(t_last) = n_steps.checked_sub(1) else { continue };
-            let mut fired_from = self.fired_from(site(t_last), slice(t_last));
+            let mut carried = self.carried(site(t_last), slice(t_last));
             for t in (0..n_steps).rev() {
                 let before = (t > 0).then(|| slice(t - 1));
                 let at = t * n + first..t * n + last;
                 let g_out = &gy.as_slice()[at.clone()];
                 let step = StepBack { site: site(t), at_spike: slice(t), before, g_out };
-                self.step_backward(&step, &mut fired_from, &mut part, &mut g_cur[at]);
+                self.step_backward(&step, &mut carried, &mut part, &mut g_cur[at]);
             }
+            g_params.iter_mut().zip(carried.g_params).for_each(|(sum, g)| *sum += g);
         }
-        Tensor::new(gy.shape(), g_cur)
+        let features = gy.shape()[2..].iter().product();
+        (Tensor::new(gy.shape(), g_cur), self.params_grad(g_params, features))
     }
 
     /// These neurons with all-to-all recurrence.
@@ -232,14 +265,17 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Op<S> for Scan<D, S, N> {
     }
 
     fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
-        let run = self.run(x[0], None);
+        let run = self.bound(x, 1).run(x[0], None);
         run.states.into_iter().for_each(|s| saved.put(s));
         run.spikes
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
         let states = std::array::from_fn(|k| ctx.saved.tensor(k));
-        vec![ctx.grad(0, || self.backward_scan(&states, ctx.gy))]
+        let (g_cur, g_params) = self.bound(ctx.x, 1).backward_scan(&states, ctx.gy);
+        let mut grads = vec![ctx.need[0].then_some(g_cur)];
+        grads.extend(ctx.x.get(1).map(|_| g_params));
+        grads
     }
 }
 
@@ -249,6 +285,6 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> NeuronOp<S> for Scan<D, S, N> {
     }
 
     fn trajectory(&self, x: &[&Tensor<S>]) -> Trajectory<S> {
-        self.run(x[0], None)
+        self.bound(x, 1).run(x[0], None)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::scalar::Scalar;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// A map of state variables that a scan applies in every time step, on slices, so that dynamic dispatch costs nothing
 /// per neuron.
@@ -14,6 +15,25 @@ pub trait StateMap<S: Scalar>: Debug + Send + Sync {
 
     /// Turns the gradient `g` by the mapped values into that by the values `before` the map.
     fn backward(&self, site: Site, before: &[S], g: &mut [S]);
+
+    /// How many learned numbers the map depends on. If there are any, they are the last input of the neurons' op, and the
+    /// methods above and [`add_param_grads`](Self::add_param_grads) are called on what [`bind`](Self::bind) gave.
+    fn n_params(&self) -> usize {
+        0
+    }
+
+    /// The map for these values of its learned numbers; none if it has none.
+    fn bind(&self, _params: &[S]) -> Option<Arc<dyn StateMap<S>>> {
+        None
+    }
+
+    /// Adds the gradients by the learned numbers to `sums`, given the gradient `g` by the mapped values.
+    fn add_param_grads(&self, _site: Site, _before: &[S], _g: &[S], _sums: &mut [S]) {}
+
+    /// Factor of these sums in a layer of `features` neurons.
+    fn param_grad_scale(&self, _features: usize) -> S {
+        S::ONE
+    }
 }
 
 /// Where in a time step a [`StateMap`] acts.

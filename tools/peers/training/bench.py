@@ -97,7 +97,14 @@ class Peer:
             return (time.perf_counter() - start) * 1e3
 
 
-def disagreement(peer, ours, folder, is_quantized):
+def compared(peer, work):
+    """The parameters whose gradients must agree: of quantized weights those behind the last pooling. Before it, entries of a
+    window are often equal but for the rounding of sums, which decides where the gradient goes."""
+    convolves = bool(work.weight_bits) and "C" in work.notation
+    return {name: p for name, p in peer.params.items() if not (convolves and name.startswith("conv"))}
+
+
+def disagreement(peer, ours, folder, work):
     """The largest difference of a gradient tensor, relative to its norm, and that of the losses.
 
     Brevitas differentiates through the scale of quantized weights, which the greatest weight of a tensor sets, and we do not:
@@ -112,13 +119,13 @@ def disagreement(peer, ours, folder, is_quantized):
     grads = np.load(file)
     factor = 2 if peer.name == "norse" else 1
     worst = abs(ours_loss - peer.last_loss) / max(abs(ours_loss), 1e-6)
-    for name, parameter in peer.params.items():
+    for name, parameter in compared(peer, work).items():
         mine = transposed(name, grads[name])
         theirs = parameter.grad.numpy() * factor
-        if is_quantized and name.endswith(".weight"):
-            sets_the_scale = np.abs(parameter.detach().numpy()) == np.abs(parameter.detach().numpy()).max()
-            mine, theirs = (np.where(sets_the_scale, 0, gradient) for gradient in (mine, theirs))
         scale = np.linalg.norm(mine)
+        if work.weight_bits and name.endswith(".weight"):
+            size = np.abs(parameter.detach().numpy())
+            mine, theirs = (np.where(size == size.max(), 0, gradient) for gradient in (mine, theirs))
         if scale > 0:
             worst = max(worst, float(np.linalg.norm(mine - theirs) / scale))
     return worst
@@ -142,7 +149,7 @@ def compare_with(peer_name, work, data, file, threads, seconds):
     if peer.missing:
         return None
     ours = Ours(work, NEURON[peer_name], file, threads)
-    worst = disagreement(peer, ours, file.parent, bool(work.weight_bits))
+    worst = disagreement(peer, ours, file.parent, work)
     comparable = not ("BN" in work.notation and peer_name == "snntorch")
     if comparable and worst > 2e-3:
         raise SystemExit(f"{work}: loss or gradients of {peer_name} differ from ours by {worst:.1e}")

@@ -1,16 +1,16 @@
 //! What the paper claims, and what a level at zero changes: paired differences over seeds.
 
 use super::TaskResult;
-use super::scheme::{Part, Scheme};
-use super::settings::{Settings, Task};
-use crate::config::{QuantConfig, StateRange};
+use super::scheme::{Part, Scheme, Training};
+use super::settings::{Settings, Task, twin};
+use crate::config::QuantConfig;
 use crate::stats::{Paired, Sign};
 use crate::sweep::{Row, Summary};
 use serde::Serialize;
 use snn_quant::{Spacing, Variant};
 
 /// Widths that count as low.
-const LOW: u32 = 4;
+pub(super) const LOW: u32 = 4;
 
 /// Which claim a comparison is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -24,6 +24,8 @@ pub enum Comparison {
     WeightsAgainstStates,
     /// The paper: post-training is worst.
     StatesAgainstPostTraining,
+    /// Ours: the same where zero is a level.
+    CrowdedAgainstUniformWithZero,
     /// Ours: a level at zero against none.
     ZeroAgainstNone,
     /// Ours: 4 bits everywhere within 0.3 points of the float twin, 2 bits within 2.
@@ -82,7 +84,7 @@ pub(super) fn findings(settings: &Settings, task: &Task, summary: &Summary) -> V
     let found = pairs.filter_map(|pair| {
         let [first, second] = [pair.first, pair.second].map(|scheme| match scheme {
             Some(scheme) => accuracies(summary, &scheme.quant(pair.bits, &task.config.quant)),
-            None => accuracies(summary, &task.config.quant.plain()),
+            None => accuracies(summary, &twin(&task.config, 0, Training::Longer).quant),
         });
         pair.finding(first?, second?)
     });
@@ -96,7 +98,12 @@ pub(super) fn consistent(tasks: &[TaskResult]) -> Option<bool> {
         return None;
     }
     let papers = |finding: &&Finding| {
-        !matches!(finding.comparison, Comparison::ZeroAgainstNone | Comparison::QuantizedAgainstFloat)
+        !matches!(
+            finding.comparison,
+            Comparison::CrowdedAgainstUniformWithZero
+                | Comparison::ZeroAgainstNone
+                | Comparison::QuantizedAgainstFloat
+        )
     };
     let opposite = |finding: &Finding| {
         let same = |other: &&Finding| other.what == finding.what;
@@ -116,7 +123,7 @@ fn accuracies<'a>(summary: &'a Summary, quant: &QuantConfig) -> Option<&'a Row> 
     summary.rows.iter().find(|row| row.config.quant == *quant)
 }
 
-/// Two schemes at a width; `None` is the float twin.
+/// Two schemes at a width; `None` is the float twin that is trained as long as ours.
 struct Pair {
     comparison: Comparison,
     bits: u32,
@@ -150,7 +157,8 @@ impl Pair {
                 let allowed = if self.bits >= LOW { 0.003 } else { 0.02 };
                 Some(difference.mean >= -allowed)
             }
-            (Comparison::ZeroAgainstNone, _) | (_, Sign::OnePair) => None,
+            (Comparison::ZeroAgainstNone | Comparison::CrowdedAgainstUniformWithZero, _)
+            | (_, Sign::OnePair) => None,
             (Comparison::CrowdedAgainstUniform, sign) => Some(sign != Sign::Negative),
             (_, Sign::Positive) => Some(true),
             (_, Sign::Negative) => Some(false),
@@ -164,31 +172,33 @@ fn pairs(bits: u32) -> Vec<Pair> {
     use Part::{Both, States};
     use Spacing::{ThresholdCentered, Uniform};
     use Variant::{SnntorchCompat, ZeroExact};
-    let scheme = |part, spacing, variant, is_trained| {
-        let range = if is_trained { StateRange::Declared } else { StateRange::Calibrated };
-        Scheme { part, spacing, variant, range, is_trained }
-    };
+    let scheme = |part, spacing, variant, training| Scheme { part, spacing, variant, training };
     let pair = |comparison, first, second| Pair { comparison, bits, first: Some(first), second };
-    let compat = |part, spacing| scheme(part, spacing, SnntorchCompat, true);
-    let weights = Scheme::weights(true);
+    let compat = |part, spacing| scheme(part, spacing, SnntorchCompat, Training::Trained);
+    let weights = Scheme::weights(Training::Trained);
     let crowded = |part| compat(part, ThresholdCentered);
-    let afterwards = scheme(Both, ThresholdCentered, SnntorchCompat, false);
+    let afterwards = scheme(Both, ThresholdCentered, SnntorchCompat, Training::PostTraining);
     let mut pairs = vec![
         pair(Comparison::BothAgainstWeights, crowded(Both), Some(weights)),
         pair(Comparison::WeightsAgainstStates, weights, Some(crowded(States))),
         pair(Comparison::StatesAgainstPostTraining, crowded(States), Some(afterwards)),
     ];
     if bits <= LOW {
-        let against =
-            |part| pair(Comparison::CrowdedAgainstUniform, crowded(part), Some(compat(part, Uniform)));
-        pairs.extend([States, Both].map(against));
-        pairs.push(pair(Comparison::QuantizedAgainstFloat, Scheme::ours(Uniform), None));
+        let against = |comparison, part, variant| {
+            let of = |spacing| scheme(part, spacing, variant, Training::Trained);
+            pair(comparison, of(ThresholdCentered), Some(of(Uniform)))
+        };
+        for part in [States, Both] {
+            pairs.push(against(Comparison::CrowdedAgainstUniform, part, SnntorchCompat));
+            pairs.push(against(Comparison::CrowdedAgainstUniformWithZero, part, ZeroExact));
+        }
+        pairs.push(pair(Comparison::QuantizedAgainstFloat, Scheme::ours(), None));
     }
-    for is_trained in [true, false] {
+    for training in [Training::Trained, Training::PostTraining] {
         for (part, spacing) in
             [(States, Uniform), (States, ThresholdCentered), (Both, Uniform), (Both, ThresholdCentered)]
         {
-            let of = |variant| scheme(part, spacing, variant, is_trained);
+            let of = |variant| scheme(part, spacing, variant, training);
             pairs.push(pair(Comparison::ZeroAgainstNone, of(ZeroExact), Some(of(SnntorchCompat))));
         }
     }

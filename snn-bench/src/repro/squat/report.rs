@@ -1,9 +1,10 @@
 //! The report page of the reproduction.
 
 use super::claims::{Comparison, Finding};
-use super::scheme::{Part, Scheme};
-use super::settings::{Settings, SquatArgs};
+use super::scheme::{LONGER, Part, Scheme, Training};
+use super::settings::{Settings, SquatArgs, twin};
 use super::{TaskResult, claims};
+use crate::config::QuantConfig;
 use crate::report::{
     AccuracyVsBits, BitPoint, BitSeries, Claim, DataSource, ErrorKind, Header, LevelLine, Levels, Outcome,
     ReportData, Sampling, TableData,
@@ -34,13 +35,16 @@ pub(super) fn float_row(result: &TaskResult) -> Option<&Row> {
 }
 
 /// The row of the float network that was trained on for as long as the quantized ones.
-fn twin_row(result: &TaskResult) -> Option<&Row> {
-    result.summary.rows.iter().find(|row| row.is_float() && row.config.quant.epochs > 0)
+fn twin_row(result: &TaskResult, training: Training) -> Option<&Row> {
+    row_of(result, &twin(&result.task.config, 0, training).quant)
 }
 
 fn row(result: &TaskResult, scheme: Scheme, bits: u32) -> Option<&Row> {
-    let quant = scheme.quant(bits, &result.task.config.quant);
-    result.summary.rows.iter().find(|row| row.config.quant == quant)
+    row_of(result, &scheme.quant(bits, &result.task.config.quant))
+}
+
+fn row_of<'a>(result: &'a TaskResult, quant: &QuantConfig) -> Option<&'a Row> {
+    result.summary.rows.iter().find(|row| row.config.quant == *quant)
 }
 
 fn header(settings: &Settings, tasks: &[TaskResult], args: &SquatArgs) -> Header {
@@ -69,13 +73,15 @@ fn notes(tasks: &[TaskResult]) -> Vec<String> {
     let net = |result: &TaskResult| {
         let config = &result.task.config;
         format!(
-            "{}: {}, {} steps, beta {}, {} + {} epochs.",
+            "{}: {}, {} steps, beta {}, {} + {} epochs, {} + {} for what is trained longer.",
             result.task.name,
             config.net.layers,
             config.data.n_steps,
             config.net.beta,
             config.train.epochs,
-            config.quant.epochs
+            config.quant.epochs,
+            config.train.epochs,
+            LONGER * config.quant.epochs
         )
     };
     let mut notes: Vec<String> = tasks.iter().map(net).collect();
@@ -129,7 +135,9 @@ fn paper_says(comparison: Comparison) -> &'static str {
         Comparison::BothAgainstWeights
         | Comparison::WeightsAgainstStates
         | Comparison::StatesAgainstPostTraining => "better",
-        Comparison::ZeroAgainstNone | Comparison::QuantizedAgainstFloat => "",
+        Comparison::CrowdedAgainstUniformWithZero
+        | Comparison::ZeroAgainstNone
+        | Comparison::QuantizedAgainstFloat => "",
     }
 }
 
@@ -154,9 +162,9 @@ fn consistency(tasks: &[TaskResult]) -> Option<Claim> {
 
 /// Trained and post-training accuracies against bits.
 fn lines(settings: &Settings, result: &TaskResult) -> Vec<AccuracyVsBits> {
-    let figure = |is_trained: bool, how: &str| {
+    let figure = |training: Training, how: &str| {
         let series =
-            Scheme::all().filter(|scheme| scheme.is_trained == is_trained && scheme.part != Part::States);
+            Scheme::all().filter(|scheme| scheme.training == training && scheme.part != Part::States);
         let line = |scheme: Scheme| {
             let point = |&bits: &u32| {
                 Some(BitPoint { bits: f64::from(bits), accuracy: row(result, scheme, bits)?.accuracy() })
@@ -168,7 +176,7 @@ fn lines(settings: &Settings, result: &TaskResult) -> Vec<AccuracyVsBits> {
         AccuracyVsBits {
             title: format!("{}, {how}", result.task.name),
             bits_of: "bits of weights, or of weights and membranes".to_owned(),
-            float: twin_row(result).or(float_row(result)).map(Row::accuracy),
+            float: twin_row(result, Training::Trained).or(float_row(result)).map(Row::accuracy),
             series: series.map(line).filter(|line| !line.points.is_empty()).collect(),
             sampling: Sampling {
                 n_samples: result.summary.n_test,
@@ -177,7 +185,7 @@ fn lines(settings: &Settings, result: &TaskResult) -> Vec<AccuracyVsBits> {
             },
         }
     };
-    let figures = [figure(true, "trained"), figure(false, "post-training")];
+    let figures = [figure(Training::Trained, "trained"), figure(Training::PostTraining, "post-training")];
     figures.into_iter().filter(|figure| !figure.series.is_empty()).collect()
 }
 
@@ -212,9 +220,11 @@ fn accuracies(settings: &Settings, result: &TaskResult) -> TableData {
         ]
     };
     let float = float_row(result).map(|row| line("float".to_owned(), row));
-    let twin = twin_row(result).map(|row| line("float, trained on".to_owned(), row));
+    let twins = [(Training::Trained, "float, trained on"), (Training::Longer, "float, trained on longer")];
+    let twins = twins.into_iter().filter_map(|(training, name)| Some((name, twin_row(result, training)?)));
+    let twins = twins.map(|(name, row)| line(name.to_owned(), row));
     let quantized = settings.widths.iter().flat_map(|&bits| {
-        Scheme::all().filter_map(move |scheme| {
+        Scheme::all().chain([Scheme::ours()]).filter_map(move |scheme| {
             Some(line(format!("{bits} bits: {}", scheme.name()), row(result, scheme, bits)?))
         })
     });
@@ -223,7 +233,7 @@ fn accuracies(settings: &Settings, result: &TaskResult) -> TableData {
         title: format!("{}: accuracy", result.task.name),
         caption: format!("{} test samples; over seeds.", result.summary.n_test),
         columns: std::iter::once(Column::text("network")).chain(numbers.map(Column::number)).collect(),
-        rows: float.into_iter().chain(twin).chain(quantized).collect(),
+        rows: float.into_iter().chain(twins).chain(quantized).collect(),
     }
 }
 

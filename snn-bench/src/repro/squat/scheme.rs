@@ -38,41 +38,63 @@ pub struct Scheme {
     pub spacing: Spacing,
     /// Whether 0 is one of them.
     pub variant: Variant,
-    /// Where the levels of membranes end.
-    pub range: StateRange,
-    /// Whether the network is trained quantized.
-    pub is_trained: bool,
+    /// Whether and for how long the network is trained quantized.
+    pub training: Training,
+}
+
+/// How long a network is trained quantized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Training {
+    /// Not at all; the levels of membranes end where calibration says, elsewhere at snnTorch's limits.
+    PostTraining,
+    /// As long as the settings of the data set say.
+    Trained,
+    /// [`LONGER`] times as long.
+    Longer,
+}
+
+/// Factor of the epochs of [`Training::Longer`].
+pub(super) const LONGER: u64 = 6;
+
+impl Training {
+    /// Epochs, where the settings of the data set say `epochs`.
+    pub(super) fn epochs(self, epochs: u64) -> u64 {
+        match self {
+            Self::PostTraining => 0,
+            Self::Trained => epochs,
+            Self::Longer => LONGER * epochs,
+        }
+    }
 }
 
 impl Scheme {
-    /// All that are compared: each part, spacing and variant, trained between snnTorch's limits and post-training with
-    /// calibrated ones; and zero-exact networks trained with calibrated limits.
+    /// All that are compared at a width: each part, spacing and variant, trained between snnTorch's limits and post-training
+    /// with calibrated ones.
     pub fn all() -> impl Iterator<Item = Self> {
-        let compared = [true, false].into_iter().flat_map(|is_trained| {
-            let range = if is_trained { StateRange::Declared } else { StateRange::Calibrated };
+        [Training::Trained, Training::PostTraining].into_iter().flat_map(|training| {
             let tables = [Part::States, Part::Both].into_iter().flat_map(move |part| {
                 SPACINGS.into_iter().flat_map(move |spacing| {
                     let variants = [Variant::SnntorchCompat, Variant::ZeroExact];
-                    variants.map(move |variant| Self { part, spacing, variant, range, is_trained })
+                    variants.map(move |variant| Self { part, spacing, variant, training })
                 })
             });
-            std::iter::once(Self::weights(is_trained)).chain(tables)
-        });
-        compared.chain(SPACINGS.map(Self::ours))
+            std::iter::once(Self::weights(training)).chain(tables)
+        })
     }
 
     /// Weights only.
     #[must_use]
-    pub fn weights(is_trained: bool) -> Self {
+    pub fn weights(training: Training) -> Self {
         let (spacing, variant) = (Spacing::Uniform, Variant::SnntorchCompat);
-        Self { part: Part::Weights, spacing, variant, range: StateRange::Declared, is_trained }
+        Self { part: Part::Weights, spacing, variant, training }
     }
 
-    /// Both, trained on a table with a zero and with calibrated limits.
+    /// What our targets are set on: both, on even levels with a zero, trained longer.
     #[must_use]
-    pub fn ours(spacing: Spacing) -> Self {
-        let (variant, range) = (Variant::ZeroExact, StateRange::Calibrated);
-        Self { part: Part::Both, spacing, variant, range, is_trained: true }
+    pub fn ours() -> Self {
+        let (spacing, variant) = (Spacing::Uniform, Variant::ZeroExact);
+        Self { part: Part::Both, spacing, variant, training: Training::Longer }
     }
 
     /// The settings of this scheme at a width; `trained` has epochs and rate of training quantized.
@@ -84,8 +106,11 @@ impl Scheme {
             state_bits: width(self.part != Part::Weights),
             spacing: self.spacing,
             variant: self.variant,
-            state_range: self.range,
-            epochs: if self.is_trained { trained.epochs } else { 0 },
+            state_range: match self.training {
+                Training::PostTraining => StateRange::Calibrated,
+                Training::Trained | Training::Longer => StateRange::Declared,
+            },
+            epochs: self.training.epochs(trained.epochs),
             ..trained.clone()
         };
         quant.plain()
@@ -114,10 +139,10 @@ impl Scheme {
             Variant::SnntorchCompat => "compat",
             Variant::ZeroExact => "zero-exact",
         };
-        let how = match (self.is_trained, self.range) {
-            (true, StateRange::Declared) => "trained",
-            (true, StateRange::Calibrated) => "trained, calibrated",
-            (false, _) => "post-training",
+        let how = match self.training {
+            Training::PostTraining => "post-training",
+            Training::Trained => "trained",
+            Training::Longer => "trained longer",
         };
         match self.part {
             Part::Weights => format!("{part}, {how}"),
@@ -131,16 +156,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twenty_schemes_differ_at_every_width() {
+    fn nineteen_schemes_differ_at_every_width() {
         let trained = QuantConfig { epochs: 3, ..QuantConfig::default() };
+        let all = || Scheme::all().chain([Scheme::ours()]);
         let quants: Vec<QuantConfig> = [8, 4, 2]
             .iter()
-            .flat_map(|&bits| Scheme::all().map(move |s| (s, bits)))
+            .flat_map(|&bits| all().map(move |s| (s, bits)))
             .map(|(s, b)| s.quant(b, &trained))
             .collect();
-        assert_eq!(quants.len(), 3 * 20);
+        assert_eq!(quants.len(), 3 * 19);
         assert!(quants.iter().enumerate().all(|(i, quant)| !quants[..i].contains(quant)));
-        let names: std::collections::BTreeSet<String> = Scheme::all().map(Scheme::name).collect();
-        assert_eq!(names.len(), 20);
+        let names: std::collections::BTreeSet<String> = all().map(Scheme::name).collect();
+        assert_eq!(names.len(), 19);
     }
 }

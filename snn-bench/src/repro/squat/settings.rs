@@ -1,6 +1,7 @@
 //! What is run: data sets with their networks, widths, seeds.
 
-use super::scheme::Scheme;
+use super::claims::LOW;
+use super::scheme::{Scheme, Training};
 use crate::config::{Config, DataConfig, ImageCoding, ImageConfig, NetConfig, QuantConfig, TrainConfig};
 use crate::sweep::Shard;
 use anyhow::bail;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Where Debian's package `dataset-fashion-mnist` puts it.
 const DEBIAN: &str = "/usr/share/dataset-fashion-mnist";
 /// Largest random shift of a training image, in pixels along each axis.
-const MAX_SHIFT: u16 = 2;
+const MAX_SHIFT: u16 = 1;
 
 /// Arguments of `repro squat`.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -113,18 +114,31 @@ impl Settings {
     }
 
     /// The cells of a data set: for each seed the float network, its twin that is trained on, and every scheme at every
-    /// width.
+    /// width; then what is trained longer, at the widths that targets are set for.
     pub fn cells<'a>(&'a self, task: &'a Task) -> impl Iterator<Item = Config> + 'a {
         let base = &task.config;
-        self.seeds.iter().flat_map(move |&seed| {
-            let twin = Config { seed, quant: base.quant.plain(), ..base.clone() };
-            let quantized = self
-                .widths
-                .iter()
-                .flat_map(move |&bits| Scheme::all().map(move |s| s.config(bits, base, seed)));
-            [twin.float(), twin].into_iter().chain(quantized)
-        })
+        let compared = self.seeds.iter().flat_map(move |&seed| {
+            let float = Config { seed, ..base.clone() }.float();
+            let schemes = self.schemes().map(move |(scheme, bits)| scheme.config(bits, base, seed));
+            [float, twin(base, seed, Training::Trained)].into_iter().chain(schemes)
+        });
+        let longer = self.seeds.iter().flat_map(move |&seed| {
+            let widths = self.widths.iter().filter(|&&bits| bits <= LOW);
+            let ours = widths.map(move |&bits| Scheme::ours().config(bits, base, seed));
+            std::iter::once(twin(base, seed, Training::Longer)).chain(ours)
+        });
+        compared.chain(longer)
     }
+
+    fn schemes(&self) -> impl Iterator<Item = (Scheme, u32)> {
+        self.widths.iter().flat_map(|&bits| Scheme::all().map(move |scheme| (scheme, bits)))
+    }
+}
+
+/// The float network of a seed, trained on for as long as a quantized one.
+pub(super) fn twin(base: &Config, seed: u64, training: Training) -> Config {
+    let quant = QuantConfig { epochs: training.epochs(base.quant.epochs), ..base.quant.plain() };
+    Config { seed, quant, ..base.clone() }
 }
 
 /// The convolutional network of the authors' earlier work on Fashion-MNIST with batch normalization behind convolutions, the
@@ -134,11 +148,11 @@ fn full(images: Option<&Path>, recordings: Option<&Path>) -> Vec<Task> {
     if let Some(path) = images {
         let mirrored = ImageConfig { mirror: true, ..ImageConfig::default() };
         let data = DataConfig { n_steps: 4, batch_size: 64, ..of_images(path, MAX_SHIFT, mirrored) };
-        let conv = net("16C5-BN-P2-LIF-64C5-BN-P2-LIF-10", 0.5);
-        tasks.push(task("fashion-mnist", data, conv, [(12, 2e-3), (4, 5e-4)]));
+        let conv = net("16C5-P2-BN-LIF-64C5-P2-BN-LIF-10", 0.5);
+        tasks.push(task("fashion-mnist", data, conv, [(12, 5e-3), (2, 5e-3)]));
         let in_rows = ImageConfig { coding: ImageCoding::Rows, ..ImageConfig::default() };
         let rows = DataConfig { n_steps: 28, batch_size: 64, ..of_images(path, 0, in_rows) };
-        tasks.push(task("fashion-mnist-rows", rows, net("128-RLIF-10", 0.9), [(15, 2e-3), (4, 5e-4)]));
+        tasks.push(task("fashion-mnist-rows", rows, net("128-RLIF-10", 0.9), [(12, 5e-3), (2, 5e-3)]));
     }
     if let Some(path) = recordings {
         let data = DataConfig { n_steps: 10, ..DataConfig::default() }.on_recordings(path);
@@ -154,7 +168,7 @@ fn quick(images: Option<&Path>, recordings: Option<&Path>) -> Vec<Task> {
     if let Some(path) = images {
         let some = ImageConfig { n: Some(3000), n_test: Some(1000), mirror: true, ..ImageConfig::default() };
         let data = DataConfig { n_steps: 3, ..of_images(path, MAX_SHIFT, some) };
-        let conv = net("8C5-BN-P2-LIF-16C5-BN-P2-LIF-10", 0.5);
+        let conv = net("8C5-P2-BN-LIF-16C5-P2-BN-LIF-10", 0.5);
         tasks.push(task("fashion-mnist", data, conv, [(4, 4e-3), (1, 1e-3)]));
     }
     if images.is_none() || recordings.is_some() {
@@ -200,7 +214,7 @@ mod tests {
             Settings::new(&SquatArgs { quick: true, seeds: Some(2), ..SquatArgs::default() }).unwrap();
         assert_eq!((settings.tasks.len(), settings.tasks[0].name.as_str()), (1, "glyphs"));
         let cells: Vec<Config> = settings.cells(&settings.tasks[0]).collect();
-        assert_eq!(cells.len(), 2 * (2 + 2 * 20));
+        assert_eq!(cells.len(), 2 * (2 + 2 * 18) + 2 * (1 + 2));
         assert!(cells.iter().enumerate().all(|(i, cell)| !cells[..i].contains(cell)));
         cells.iter().for_each(|cell| cell.check().unwrap());
     }
