@@ -18,7 +18,8 @@ use snn_core::loss::Loss;
 use snn_core::{Module, Tensor, io};
 use snn_quant::uniform::{Granularity, ScaleRule, UniformSpec};
 use snn_quant::{
-    BitWidth, LevelSpec, QuantPlan, QuantSpec, Quantized, StateSpec, calibrate, plan_size, weight_shapes,
+    BitWidth, Learn, LevelSpec, QuantPlan, QuantSpec, Quantized, Spacing, StateSpec, calibrate, plan_size,
+    weight_shapes,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -213,9 +214,11 @@ impl Experiment {
 
     fn levels(&self, threshold: f64) -> anyhow::Result<LevelSpec> {
         let quant = &self.config.quant;
-        let calibrate = match quant.state_range {
-            StateRange::Declared => None,
-            StateRange::Calibrated => Some(ScaleRule::Percentile(CALIBRATED_SHARE)),
+        let is = |range| quant.state_range == range;
+        let calibrate = is(StateRange::Calibrated).then_some(ScaleRule::Percentile(CALIBRATED_SHARE));
+        let learn = match quant.spacing {
+            Spacing::Uniform => Learn::Range,
+            Spacing::ThresholdCentered | Spacing::ZeroCentered => Learn::RangeAndSpacing,
         };
         Ok(LevelSpec {
             spacing: quant.spacing,
@@ -224,6 +227,7 @@ impl Experiment {
             lower_limit: quant.lower_limit,
             upper_limit: quant.upper_limit,
             calibrate,
+            learn: is(StateRange::Learned).then_some(learn),
             ..LevelSpec::new(BitWidth::new(quant.state_bits)?)
         })
     }
@@ -231,7 +235,7 @@ impl Experiment {
     /// Inputs that ranges of membranes are found on; none where there is nothing to find.
     fn calibration(&self, splits: &Splits) -> anyhow::Result<Vec<Tensor<f32>>> {
         let quant = &self.config.quant;
-        if quant.state_bits == FLOAT_BITS || quant.state_range == StateRange::Declared {
+        if quant.state_bits == FLOAT_BITS || quant.state_range != StateRange::Calibrated {
             return Ok(Vec::new());
         }
         let frames = Frames::mixed(&splits.train, &self.config.data, self.config.seed)?;

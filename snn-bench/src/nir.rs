@@ -46,7 +46,8 @@ pub fn export_quantized(
     weights: WeightFormat,
     soft_reset: SoftReset,
 ) -> Result<Exported, NirError> {
-    let states = net.plan().states.iter().map(|(name, spec)| {
+    let plan = net.settled_plan();
+    let states = plan.states.iter().map(|(name, spec)| {
         let state = state_quant(spec).map_err(|source| NirError::State { layer: name.clone(), source })?;
         Ok((name.clone(), state))
     });

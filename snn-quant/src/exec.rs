@@ -124,7 +124,7 @@ impl<M: Module> Quantized<M> {
         self.net
     }
 
-    /// The plan.
+    /// The plan, with learned levels as they started; see [`settled_plan`](Self::settled_plan).
     #[must_use]
     pub fn plan(&self) -> &QuantPlan {
         &self.plan
@@ -177,12 +177,17 @@ impl<M: Module> Quantized<M> {
     #[must_use]
     pub fn settled_plan(&self) -> QuantPlan {
         let mut plan = self.plan.clone();
+        self.settle(&mut plan);
+        plan
+    }
+
+    /// Gives the neurons of `plan` whose levels are learned those of this network.
+    pub(crate) fn settle(&self, plan: &mut QuantPlan) {
         for (name, spec) in &mut plan.states {
             if let Some((table, learned)) = spec.learned_levels().zip(self.learned_levels.get(name)) {
                 spec.quantizer = StateQuantizer::Levels(table.settled(learned.value.as_slice()));
             }
         }
-        plan
     }
 }
 
@@ -287,7 +292,7 @@ pub fn calibrate<M: Module + Clone>(
 mod tests {
     use super::*;
     use crate::uniform::{Granularity, UniformSpec};
-    use crate::{BitWidth, Calibrate, FixedPointSpec, IntBits, StateQuantizer};
+    use crate::{BitWidth, Calibrate, FixedPointSpec, IntBits, Learn, LevelSpec, StateQuantizer};
     use snn_core::exec::Eager;
     use snn_core::layer::Sequential;
     use snn_core::neuron::Lif;
@@ -380,6 +385,27 @@ mod tests {
         let mut names = Vec::new();
         quantized(ScaleRule::Learned).visit_params(&mut |p| names.push((p.name.clone(), p.value.len())));
         assert!(names.contains(&("fc1.weight.scale".to_owned(), 5)), "{names:?}");
+    }
+
+    #[test]
+    fn learned_levels_are_parameters_and_stay_where_they_are_baked() {
+        let spec = LevelSpec { learn: Some(Learn::Range), ..LevelSpec::new(BitWidth::new(2).unwrap()) };
+        let states = neurons().into_iter().map(|name| (name, StateSpec::levels(spec))).collect();
+        let plan = QuantPlan { states, ..QuantPlan::default() };
+        let mut net = Quantized::new(net(), &neurons(), plan).unwrap();
+        let before = run(&net, &mut Eager::new());
+        assert_eq!(before, run(&net.baked(), &mut Eager::new()));
+        net.visit_params_mut(&mut |p| {
+            if p.name == "lif1.levels" {
+                assert_eq!((p.role, p.value.as_slice()), (Role::StepSize, &[1.0, 0.2][..]));
+                p.value = Tensor::new(&[2], vec![0.5, 8.0]);
+            }
+        });
+        let after = run(&net, &mut Eager::new());
+        assert_ne!(after, before);
+        assert_eq!(after, run(&net.baked(), &mut Eager::new()));
+        let settled = net.settled_plan().states["lif1"].found_levels().unwrap().values();
+        assert_eq!((settled[0], settled[3]), (-0.5, 9.0));
     }
 
     #[test]

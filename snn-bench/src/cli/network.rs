@@ -23,8 +23,8 @@ pub(super) enum Network {
 }
 
 impl Network {
-    /// The network with the parameters that were read from `path`, and its plan. Learned scales may be missing, as in
-    /// those of a network that was trained without the plan.
+    /// The network with the parameters that were read from `path`, and its plan. Learned scales and levels may be missing, as
+    /// in those of a network that was trained without the plan.
     pub(super) fn assemble(
         mut net: Sequential,
         plan: Option<QuantPlan>,
@@ -35,8 +35,9 @@ impl Network {
             io::set_params(&mut net, &arrays, path)?;
             return Ok(Self::Float(net));
         };
-        let scales: Vec<String> = plan.weights.keys().map(|name| format!("{name}.scale")).collect();
-        let scales: Arrays = scales.iter().filter_map(|name| arrays.remove_entry(name)).collect();
+        let scales = plan.weights.keys().map(|name| format!("{name}.scale"));
+        let levels = plan.states.keys().map(|name| format!("{name}.levels"));
+        let learned: Arrays = scales.chain(levels).filter_map(|name| arrays.remove_entry(&name)).collect();
         if plan.exact.is_some() {
             // The arrays are those of an exact run, or of the float run that it is made from.
             let mut folded = fold_batch_norm(&net)?;
@@ -46,13 +47,13 @@ impl Network {
                 io::set_params(&mut net, &arrays, path)?;
                 folded = fold_batch_norm(&net)?;
             }
-            let exact = Exact::with_scales(folded, plan, &scale_tensors(&scales, path)?)?;
+            let exact = Exact::with_scales(folded, plan, &scale_tensors(&learned, path)?)?;
             return Ok(Self::Exact(Box::new(exact)));
         }
         io::set_params(&mut net, &arrays, path)?;
         let neurons = neuron_names(&net);
         let mut quantized = Quantized::new(net, &neurons, plan)?;
-        set_scales(&mut quantized, scales, path)?;
+        set_learned(&mut quantized, learned, path)?;
         Ok(Self::Quantized(quantized))
     }
 
@@ -100,10 +101,10 @@ fn scale_tensors(scales: &Arrays, path: &Path) -> anyhow::Result<BTreeMap<String
     scales.iter().map(tensor).collect()
 }
 
-/// Takes over the learned scales that were read; those that are missing stay as they start.
-fn set_scales(net: &mut impl Module, scales: Arrays, path: &Path) -> anyhow::Result<()> {
+/// Takes over the learned scales and levels that were read; those that are missing stay as they start.
+fn set_learned(net: &mut impl Module, learned: Arrays, path: &Path) -> anyhow::Result<()> {
     let mut all = io::params(net);
-    all.extend(scales);
+    all.extend(learned);
     Ok(io::set_params(net, &all, path)?)
 }
 

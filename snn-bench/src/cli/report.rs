@@ -148,7 +148,7 @@ impl Facts {
                 activity::figures(net, None::<(&Sequential, &QuantPlan)>, &batch.x, step_ms)
             }
             Network::Quantized(other) => {
-                activity::figures(net, Some((other, other.plan())), &batch.x, step_ms)
+                activity::figures(net, Some((other, &other.settled_plan())), &batch.x, step_ms)
             }
         })
     }

@@ -44,6 +44,8 @@ pub enum StateRange {
     Declared,
     /// Around 99.9 % of the membranes of some training samples.
     Calibrated,
+    /// Where training moves them, from the limits; where levels crowd, it moves their multiplier too.
+    Learned,
 }
 
 impl Default for QuantConfig {
@@ -87,6 +89,10 @@ impl QuantConfig {
         require(width(self.state_bits, 8), "quant.state_bits", self.state_bits, "1 to 8, or 32")?;
         require(self.lower_limit >= -1.0, "quant.lower_limit", self.lower_limit, "at least -1")?;
         require(self.upper_limit >= 0.0, "quant.upper_limit", self.upper_limit, "at least 0")?;
+        let is_learned = self.state_range == StateRange::Learned;
+        let room = self.lower_limit > -1.0 && self.upper_limit > 0.0;
+        let both_sides = "above -1, and quant.upper_limit above 0, to be learned";
+        require(!is_learned || room, "quant.lower_limit", self.lower_limit, both_sides)?;
         let rate = self.learning_rate > 0.0 && self.learning_rate.is_finite();
         require(rate, "quant.learning_rate", self.learning_rate, "above 0")
     }

@@ -95,6 +95,11 @@ pub enum Inexact {
     /// A membrane without a range.
     #[error("the range of its membrane is not calibrated yet")]
     NotCalibrated,
+    /// Levels of membranes that training moves are no integers; take over the network that has learned them.
+    #[error(
+        "levels that are learned are no integers while they move; train them first, and take that network over"
+    )]
+    LearnedLevels,
     /// A zero point.
     #[error(
         "mapping = \"affine\" has a zero point, which would add a term for every spike; take \"symmetric\""

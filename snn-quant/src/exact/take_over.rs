@@ -72,6 +72,7 @@ pub fn take_over(
     quantized: &Quantized<Sequential>,
     mut plan: QuantPlan,
 ) -> Result<(Exact, Vec<Moved>), ExactError> {
+    quantized.settle(&mut plan);
     let gains = batch_norm_gains(quantized.net())?;
     let net = fold_batch_norm(quantized.net())?;
     let mut found = BTreeMap::new();
@@ -217,7 +218,7 @@ fn weight_of(layer: &Layer) -> Option<&str> {
 fn neurons_moved(quantized: &Quantized<Sequential>, stage: &Stage, layer: &NeuronLayer) -> Vec<Moved> {
     let (name, channels) = (&layer.name, &stage.neurons.channels);
     let mut all = Vec::new();
-    let levels = quantized.plan().states.get(name).and_then(|spec| spec.found_levels().ok());
+    let levels = quantized.settled_plan().states.get(name).and_then(|spec| spec.found_levels().ok());
     all.extend(levels.and_then(|levels| membrane_moved(name, &levels, stage)));
     if let Some(threshold) = layer.kind.threshold().filter(|&threshold| threshold != 0.0) {
         let after: Vec<f32> = channels.iter().filter_map(|channel| channel.kind.threshold()).collect();

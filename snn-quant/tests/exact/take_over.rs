@@ -69,6 +69,33 @@ fn where_integers_move_nothing_the_network_stays_the_same() {
     assert_ne!(spikes, output(&anew, &x), "scales that start anew give another network");
 }
 
+#[test]
+fn learned_levels_are_taken_over_where_training_left_them() {
+    let net = Sequential::input(&[20])
+        .linear_without_bias("fc", 9)
+        .neuron("lif", Lif::snntorch(1.0))
+        .init(4)
+        .unwrap();
+    let plan = "[weights]\n\"fc.weight\" = { bits = 4, scale = \"learned\" }\n\
+        [states.lif]\nquantizer = { scheme = \"levels\", bits = 3, variant = \"zero_exact\", learn = \"range\" }\n";
+    let mut quantized = trained(&net, plan, |_, _| 1.0 / 16.0);
+    // Eight levels from -1.5 to 2, half a threshold apart.
+    quantized.visit_params_mut(&mut |p| {
+        if p.name == "lif.levels" {
+            p.value = Tensor::new(&[2], vec![1.5, 1.0]);
+        }
+    });
+    let (exact, _) = in_integers(&quantized);
+    let x = frames(&[15, 4, 20]);
+    let spikes = output(&quantized, &x);
+    assert_eq!(spikes, output(&exact, &x));
+    let as_it_started = trained(&net, plan, |_, _| 1.0 / 16.0);
+    assert_ne!(spikes, output(&as_it_started, &x), "levels that start anew give another network");
+    let moving = QuantPlan { exact: Some(ExactSpec::default()), ..quantized.plan().clone() };
+    let error = Exact::new(net, moving).unwrap_err().to_string();
+    assert!(error.contains("lif") && error.contains("take that network over"), "{error}");
+}
+
 /// A convolution with batch normalization, of which one channel is turned over, recurrent neurons and a readout.
 fn folded_and_recurrent() -> Sequential {
     let zero = |beta| {

@@ -129,6 +129,9 @@ impl Compiler<'_> {
         scale: f32,
         room: i32,
     ) -> Result<Kept, ExactError> {
+        if levels.learn.is_some() {
+            return self.refuse(Inexact::LearnedLevels);
+        }
         let Ok(table) = levels.table() else { return self.refuse(Inexact::NotCalibrated) };
         let gaps = table.levels().windows(2).map(|pair| f64::from(pair[1]) - f64::from(pair[0]));
         let gap = gaps.filter(|&gap| gap > 0.0).fold(f64::INFINITY, f64::min);
