@@ -53,7 +53,8 @@ pub trait Lanes: Copy {
     /// `y += a · x`, number by number; the shorter slice counts.
     fn axpy_f32(self, a: f32, x: &[f32], y: &mut [f32]);
 
-    /// [`Lanes::add_rows`] of several `x`, which begin at `starts` in one slice: `y` stays in registers meanwhile.
+    /// [`Lanes::add_rows`] of several `x`, which begin at `starts` in one slice: `y` stays in registers meanwhile. An empty `a`
+    /// stands for ones.
     ///
     /// # Panics
     /// If a slice does not hold them.
@@ -64,7 +65,8 @@ pub trait Lanes: Copy {
         (y, y_stride): (&mut [f32], usize),
         size: [usize; 2],
     ) {
-        for (&a, &start) in a.iter().zip(starts) {
+        for (i, &start) in starts.iter().enumerate() {
+            let a = if a.is_empty() { 1.0 } else { a[i] };
             self.add_rows_f32(a, (&x[start as usize..], x_stride), (&mut *y, y_stride), size);
         }
     }
@@ -112,7 +114,8 @@ pub trait Lanes: Copy {
         }
     }
 
-    /// [`Lanes::add_rows`] of several `x`, which begin at `starts` in one slice, one after the other.
+    /// [`Lanes::add_rows`] of several `x`, which begin at `starts` in one slice, one after the other. An empty `a` stands for
+    /// ones.
     ///
     /// # Panics
     /// If a slice does not hold them.
@@ -125,7 +128,8 @@ pub trait Lanes: Copy {
         size: [usize; 2],
     ) {
         if TypeId::of::<S>() != TypeId::of::<f32>() {
-            for (&a, &start) in a.iter().zip(starts) {
+            for (i, &start) in starts.iter().enumerate() {
+                let a = if a.is_empty() { S::ONE } else { a[i] };
                 self.add_rows(a, (&x[start as usize..], x_stride), (&mut *y, y_stride), size);
             }
         } else if let (Some(a), Some(x), Some(y)) = (as_f32(a), as_f32(x), as_f32_mut(y)) {
@@ -330,6 +334,44 @@ pub mod x86 {
             }
             Baseline.axpy_f32(a, &x[whole..n], &mut y[whole..n]);
         }
+
+        #[inline(always)]
+        fn add_rows_f32(
+            self,
+            a: f32,
+            (x, x_stride): (&[f32], usize),
+            (y, y_stride): (&mut [f32], usize),
+            [rows, len]: [usize; 2],
+        ) {
+            // Not by the closure that others take: intrinsics are not inlined into closures.
+            for row in 0..rows {
+                self.axpy_f32(a, &x[row * x_stride..][..len], &mut y[row * y_stride..][..len]);
+            }
+        }
+
+        #[inline(always)]
+        fn add_many_f32(
+            self,
+            a: (&[f32], &[u32]),
+            x: (&[f32], usize),
+            y: (&mut [f32], usize),
+            size: [usize; 2],
+        ) {
+            match size[1].div_ceil(8) {
+                1 => add_many_halves::<1>(self, a, x, y, size),
+                2 => add_many_halves::<2>(self, a, x, y, size),
+                3 => add_many_halves::<3>(self, a, x, y, size),
+                4 => add_many_halves::<4>(self, a, x, y, size),
+                6 => add_many_halves::<6>(self, a, x, y, size),
+                8 => add_many_halves::<8>(self, a, x, y, size),
+                _ => {
+                    for (i, &start) in a.1.iter().enumerate() {
+                        let weight = if a.0.is_empty() { 1.0 } else { a.0[i] };
+                        self.add_rows_f32(weight, (&x.0[start as usize..], x.1), (&mut *y.0, y.1), size);
+                    }
+                }
+            }
+        }
     }
 
     /// AVX-512 F, BW, DQ and VL. There is a value only where the CPU has them.
@@ -415,8 +457,9 @@ pub mod x86 {
                 8 => add_many_registers::<8>(self, a, x, y, size),
                 10 => add_many_registers::<10>(self, a, x, y, size),
                 _ => {
-                    for (&a, &start) in a.0.iter().zip(a.1) {
-                        self.add_rows_f32(a, (&x.0[start as usize..], x.1), (&mut *y.0, y.1), size);
+                    for (i, &start) in a.1.iter().enumerate() {
+                        let weight = if a.0.is_empty() { 1.0 } else { a.0[i] };
+                        self.add_rows_f32(weight, (&x.0[start as usize..], x.1), (&mut *y.0, y.1), size);
                     }
                 }
             }
@@ -607,12 +650,13 @@ pub mod x86 {
         [rows, len]: [usize; 2],
     ) {
         let reach = |stride: usize| rows.saturating_sub(1) * stride + len;
-        let last = starts.iter().copied().max().unwrap_or(0) as usize;
-        assert!(len.div_ceil(16) == N && last + reach(x_stride) <= x.len() && reach(y_stride) <= y.len());
+        assert!(len.div_ceil(16) == N && reach(x_stride) <= x.len() && reach(y_stride) <= y.len());
+        assert!(a.is_empty() || a.len() == starts.len());
+        let last_start = x.len() - reach(x_stride);
         let rest = u16::MAX >> (16 * N - len);
         for row in 0..rows {
             // SAFETY: there is an `Avx512`, so the CPU has AVX-512F. The runs have `len` numbers, of which `rest` selects
-            // those in the last register; the slices hold them for the last start, and so for all, as asserted.
+            // those in the last register; `y` holds them, as asserted, and `x` for each start up to `last_start`.
             unsafe {
                 let (x, y) = (x.as_ptr().add(row * x_stride), y.as_mut_ptr().add(row * y_stride));
                 let mut sum = [_mm512_setzero_ps(); N];
@@ -620,7 +664,19 @@ pub mod x86 {
                     sum[i] = _mm512_loadu_ps(y.add(16 * i));
                 }
                 sum[N - 1] = _mm512_maskz_loadu_ps(rest, y.add(16 * (N - 1)));
+                if a.is_empty() {
+                    for &start in starts {
+                        assert!(start as usize <= last_start);
+                        let x = x.add(start as usize);
+                        for i in 0..N - 1 {
+                            sum[i] = _mm512_add_ps(sum[i], _mm512_loadu_ps(x.add(16 * i)));
+                        }
+                        let x = _mm512_maskz_loadu_ps(rest, x.add(16 * (N - 1)));
+                        sum[N - 1] = _mm512_add_ps(sum[N - 1], x);
+                    }
+                }
                 for (&a, &start) in a.iter().zip(starts) {
+                    assert!(start as usize <= last_start);
                     let (a, x) = (_mm512_set1_ps(a), x.add(start as usize));
                     for i in 0..N - 1 {
                         sum[i] = _mm512_add_ps(sum[i], _mm512_mul_ps(a, _mm512_loadu_ps(x.add(16 * i))));
@@ -632,6 +688,49 @@ pub mod x86 {
                     _mm512_storeu_ps(y.add(16 * i), sum[i]);
                 }
                 _mm512_mask_storeu_ps(y.add(16 * (N - 1)), rest, sum[N - 1]);
+            }
+        }
+    }
+
+    /// [`add_many_registers`] with registers of eight numbers.
+    #[inline(always)]
+    fn add_many_halves<const N: usize>(
+        _: Avx2,
+        (a, starts): (&[f32], &[u32]),
+        (x, x_stride): (&[f32], usize),
+        (y, y_stride): (&mut [f32], usize),
+        [rows, len]: [usize; 2],
+    ) {
+        let reach = |stride: usize| rows.saturating_sub(1) * stride + len;
+        assert!(len.div_ceil(8) == N && reach(x_stride) <= x.len() && reach(y_stride) <= y.len());
+        assert!(a.is_empty() || a.len() == starts.len());
+        let last_start = x.len() - reach(x_stride);
+        let selected: [i32; 8] = std::array::from_fn(|i| if 8 * (N - 1) + i < len { -1 } else { 0 });
+        for row in 0..rows {
+            // SAFETY: there is an `Avx2`, so the CPU has AVX2. The runs have `len` numbers, of which `rest` selects those in
+            // the last register; `y` holds them, as asserted, and `x` for each start up to `last_start`.
+            unsafe {
+                let rest = _mm256_loadu_si256(selected.as_ptr().cast());
+                let (x, y) = (x.as_ptr().add(row * x_stride), y.as_mut_ptr().add(row * y_stride));
+                let mut sum = [_mm256_setzero_ps(); N];
+                for i in 0..N - 1 {
+                    sum[i] = _mm256_loadu_ps(y.add(8 * i));
+                }
+                sum[N - 1] = _mm256_maskload_ps(y.add(8 * (N - 1)), rest);
+                for (k, &start) in starts.iter().enumerate() {
+                    assert!(start as usize <= last_start);
+                    let a = _mm256_set1_ps(if a.is_empty() { 1.0 } else { a[k] });
+                    let x = x.add(start as usize);
+                    for i in 0..N - 1 {
+                        sum[i] = _mm256_add_ps(sum[i], _mm256_mul_ps(a, _mm256_loadu_ps(x.add(8 * i))));
+                    }
+                    let x = _mm256_maskload_ps(x.add(8 * (N - 1)), rest);
+                    sum[N - 1] = _mm256_add_ps(sum[N - 1], _mm256_mul_ps(a, x));
+                }
+                for i in 0..N - 1 {
+                    _mm256_storeu_ps(y.add(8 * i), sum[i]);
+                }
+                _mm256_maskstore_ps(y.add(8 * (N - 1)), rest, sum[N - 1]);
             }
         }
     }
