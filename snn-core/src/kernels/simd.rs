@@ -25,7 +25,7 @@ macro_rules! vectorized {
             #[cfg(target_arch = "x86_64")]
             {
                 use $crate::kernels::simd::x86::{Avx2, Avx512};
-                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt")]
                 fn avx512<$($gen)*>(lanes: Avx512, $($arg: $ty),*) $(-> $ret)? {
                     body(lanes, $($arg),*)
                 }
@@ -353,28 +353,28 @@ pub mod x86 {
         fn add_many_f32(
             self,
             a: (&[f32], &[u32]),
-            x: (&[f32], usize),
-            y: (&mut [f32], usize),
-            size: [usize; 2],
+            (x, x_stride): (&[f32], usize),
+            (y, y_stride): (&mut [f32], usize),
+            [rows, len]: [usize; 2],
         ) {
-            match size[1].div_ceil(8) {
-                1 => add_many_halves::<1>(self, a, x, y, size),
-                2 => add_many_halves::<2>(self, a, x, y, size),
-                3 => add_many_halves::<3>(self, a, x, y, size),
-                4 => add_many_halves::<4>(self, a, x, y, size),
-                6 => add_many_halves::<6>(self, a, x, y, size),
-                8 => add_many_halves::<8>(self, a, x, y, size),
-                _ => {
-                    for (i, &start) in a.1.iter().enumerate() {
-                        let weight = if a.0.is_empty() { 1.0 } else { a.0[i] };
-                        self.add_rows_f32(weight, (&x.0[start as usize..], x.1), (&mut *y.0, y.1), size);
-                    }
+            for first in (0..len).step_by(64) {
+                let size = [rows, 64.min(len - first)];
+                let (x, y) = ((&x[first..], x_stride), (&mut y[first..], y_stride));
+                match size[1].div_ceil(8) {
+                    1 => add_many_halves::<1>(self, a, x, y, size),
+                    2 => add_many_halves::<2>(self, a, x, y, size),
+                    3 => add_many_halves::<3>(self, a, x, y, size),
+                    4 => add_many_halves::<4>(self, a, x, y, size),
+                    5 => add_many_halves::<5>(self, a, x, y, size),
+                    6 => add_many_halves::<6>(self, a, x, y, size),
+                    7 => add_many_halves::<7>(self, a, x, y, size),
+                    _ => add_many_halves::<8>(self, a, x, y, size),
                 }
             }
         }
     }
 
-    /// AVX-512 F, BW, DQ and VL. There is a value only where the CPU has them.
+    /// AVX-512 F, BW, DQ and VL, and POPCNT. There is a value only where the CPU has them.
     #[derive(Clone, Copy, Debug)]
     pub struct Avx512(());
 
@@ -387,7 +387,8 @@ pub mod x86 {
                 && std::arch::is_x86_feature_detected!("avx512f")
                 && std::arch::is_x86_feature_detected!("avx512bw")
                 && std::arch::is_x86_feature_detected!("avx512dq")
-                && std::arch::is_x86_feature_detected!("avx512vl");
+                && std::arch::is_x86_feature_detected!("avx512vl")
+                && std::arch::is_x86_feature_detected!("popcnt");
             all.then_some(Self(()))
         }
     }
@@ -443,24 +444,24 @@ pub mod x86 {
         fn add_many_f32(
             self,
             a: (&[f32], &[u32]),
-            x: (&[f32], usize),
-            y: (&mut [f32], usize),
-            size: [usize; 2],
+            (x, x_stride): (&[f32], usize),
+            (y, y_stride): (&mut [f32], usize),
+            [rows, len]: [usize; 2],
         ) {
-            match size[1].div_ceil(16) {
-                1 => add_many_registers::<1>(self, a, x, y, size),
-                2 => add_many_registers::<2>(self, a, x, y, size),
-                3 => add_many_registers::<3>(self, a, x, y, size),
-                4 => add_many_registers::<4>(self, a, x, y, size),
-                5 => add_many_registers::<5>(self, a, x, y, size),
-                6 => add_many_registers::<6>(self, a, x, y, size),
-                8 => add_many_registers::<8>(self, a, x, y, size),
-                10 => add_many_registers::<10>(self, a, x, y, size),
-                _ => {
-                    for (i, &start) in a.1.iter().enumerate() {
-                        let weight = if a.0.is_empty() { 1.0 } else { a.0[i] };
-                        self.add_rows_f32(weight, (&x.0[start as usize..], x.1), (&mut *y.0, y.1), size);
-                    }
+            for first in (0..len).step_by(160) {
+                let size = [rows, 160.min(len - first)];
+                let (x, y) = ((&x[first..], x_stride), (&mut y[first..], y_stride));
+                match size[1].div_ceil(16) {
+                    1 => add_many_registers::<1>(self, a, x, y, size),
+                    2 => add_many_registers::<2>(self, a, x, y, size),
+                    3 => add_many_registers::<3>(self, a, x, y, size),
+                    4 => add_many_registers::<4>(self, a, x, y, size),
+                    5 => add_many_registers::<5>(self, a, x, y, size),
+                    6 => add_many_registers::<6>(self, a, x, y, size),
+                    7 => add_many_registers::<7>(self, a, x, y, size),
+                    8 => add_many_registers::<8>(self, a, x, y, size),
+                    9 => add_many_registers::<9>(self, a, x, y, size),
+                    _ => add_many_registers::<10>(self, a, x, y, size),
                 }
             }
         }
@@ -470,29 +471,24 @@ pub mod x86 {
             sites.reserve(x.len() + 16);
             values.reserve(x.len() + 16);
             let mut len = sites.len().min(values.len());
-            let (mut site, (blocks, rest)) = (first, x.as_chunks::<16>());
-            for block in blocks {
-                // SAFETY: `self` exists, so the CPU has AVX-512F. At most as many numbers as `x` has are kept, so that behind
-                // the first `len` there is room for 16.
+            let (to_sites, to_values) = (sites.as_mut_ptr(), values.as_mut_ptr());
+            for (site, i) in (first..).step_by(16).zip((0..x.len()).step_by(16)) {
+                // SAFETY: `self` exists, so the CPU has AVX-512F. The numbers of `x` from `i` are loaded, and zeros behind the
+                // last. At most as many as `x` has are kept, so that behind the first `len` there is room for 16.
                 unsafe {
-                    let block = _mm512_loadu_ps(block.as_ptr());
+                    let block = _mm512_maskz_loadu_ps(first_lanes(x.len() - i), x.as_ptr().add(i));
                     let kept = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(block, _mm512_setzero_ps());
                     let index = _mm512_add_epi32(_mm512_set1_epi32(site.cast_signed()), numbers());
-                    _mm512_storeu_ps(values.as_mut_ptr().add(len), _mm512_maskz_compress_ps(kept, block));
-                    _mm512_storeu_epi32(
-                        sites.as_mut_ptr().add(len).cast(),
-                        _mm512_maskz_compress_epi32(kept, index),
-                    );
+                    _mm512_storeu_ps(to_values.add(len), _mm512_maskz_compress_ps(kept, block));
+                    _mm512_storeu_epi32(to_sites.add(len).cast(), _mm512_maskz_compress_epi32(kept, index));
                     len += kept.count_ones() as usize;
                 }
-                site += 16;
             }
             // SAFETY: the numbers up to `len` were there or have just been written.
             unsafe {
                 sites.set_len(len);
                 values.set_len(len);
             }
-            append_nonzero(rest, site, sites, values);
         }
 
         #[inline(always)]

@@ -1,8 +1,8 @@
 //! Products of sparse rows with a dense matrix: each active input adds one row of weights.
 //!
 //! Outputs are worked on in strips that stay in vector registers, while the rows of weights (or, for the gradient of the
-//! weights, of gradients) that meet them are added one after the other: those of a tile, which stays in first-level cache,
-//! for all outputs of the strip, then those of the next.
+//! weights, of gradients) that meet them are added one after the other: those of a tile, most of which stays in the
+//! first-level cache, for all outputs of the strip, then those of the next.
 
 use super::events::{BySite, Events};
 use super::gemm::{Gemm, GemmOperand, Into};
@@ -17,10 +17,10 @@ const DENSE_ABOVE: f64 = 0.25;
 /// Rows that one task works on.
 const ROWS: usize = 256;
 
-/// Outputs of a strip: four registers of 16.
-const STRIP: usize = 64;
+/// Outputs of a strip: eight registers of 16.
+const STRIP: usize = 128;
 
-/// Rows of a tile: a strip of them is 32 kB.
+/// Rows of a tile: a strip of them is 64 kB.
 const TILE: usize = 128;
 
 /// Additions to an output, on average, for which it pays to load and store it.
