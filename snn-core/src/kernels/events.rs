@@ -159,3 +159,30 @@ impl<S: Scalar> BySite<S> {
         (values, &self.origins[at])
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_rows_are_planes_and_ones_are_not_kept() {
+        let x = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0_f32];
+        let events = Events::of_parts(&x, [5, 2], 4).unwrap();
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|plane| events.of_plane(plane).0.len()), [1, 1, 1, 0, 0, 1]);
+        assert_eq!(events.of_planes(1..3), (&[2, 4][..], &[][..]));
+        let mut by_site = BySite::new(5);
+        by_site.sort(&Events::of_parts(&x, [5; 2], 4).unwrap(), 0..2, 10);
+        assert_eq!(by_site.of(4), (&[][..], &[0, 10][..]));
+        assert_eq!(
+            Events::of_parts(&x.map(|v| 2.0 * v), [5, 2], 4).unwrap().of_plane(5),
+            (&[4][..], &[2.0][..])
+        );
+    }
+
+    #[test]
+    fn more_than_were_asked_for_are_refused() {
+        let x = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0];
+        assert!(Events::of_parts(&x, [3; 2], 2).is_none() && Events::of_parts(&x, [3; 2], 3).is_some());
+    }
+}

@@ -279,7 +279,6 @@ fn as_f32_vec<S: Scalar>(x: &mut Vec<S>) -> Option<&mut Vec<f32>> {
 /// Instruction sets of x86-64.
 #[cfg(target_arch = "x86_64")]
 pub mod x86 {
-    use super::append_nonzero;
     use super::{Baseline, Lanes};
     use std::arch::x86_64::*;
     use std::sync::OnceLock;
