@@ -60,8 +60,10 @@ impl Batch {
             return self.clone();
         }
         let sample = self.x.len() / (n_steps * n);
-        let steps = self.x.as_slice().chunks(n * sample);
-        let x: Vec<f32> = steps.flat_map(|step| &step[first * sample..last * sample]).copied().collect();
+        let mut x = Vec::with_capacity(n_steps * (last - first) * sample);
+        for step in self.x.as_slice().chunks(n * sample) {
+            x.extend_from_slice(&step[first * sample..last * sample]);
+        }
         let mut shape = self.x.shape().to_vec();
         shape[1] = last - first;
         Self { x: Tensor::new(&shape, x), labels: self.labels[first..last].to_vec() }

@@ -9,7 +9,8 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use snn_core::Tensor;
 use snn_core::kernels::conv::{Conv, ConvShape};
-use snn_core::neuron::{Lif, Scan};
+use snn_core::layer::NeuronKind;
+use snn_core::neuron::Lif;
 use snn_core::op::{Backward, Op, Saved};
 use snn_core::ops::{Conv2d, Conv2dMaxPool, Linear, Pool2d, PoolKind};
 use snn_core::rng::counter_uniform;
@@ -28,7 +29,14 @@ fn dense(shape: &[usize], seed: u64) -> Tensor<f32> {
 }
 
 /// Times forward and backward of an op; `elements` is the work of one direction.
-fn bench_op(c: &mut Criterion, name: &str, case: &str, op: &impl Op<f32>, x: &[&Tensor<f32>], elements: u64) {
+fn bench_op(
+    c: &mut Criterion,
+    name: &str,
+    case: &str,
+    op: &(impl Op<f32> + ?Sized),
+    x: &[&Tensor<f32>],
+    elements: u64,
+) {
     let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(elements));
     group.bench_function(BenchmarkId::new("forward", case), |b| {
@@ -89,16 +97,22 @@ fn fully_connected(c: &mut Criterion) {
     }
 }
 
-/// Neurons of the usual kinds: 25 steps of 20,000.
+/// Neurons of the usual kinds: 25 steps of 20,000, and 100 steps of 32 samples of 256 with all-to-all recurrence.
 fn neurons(c: &mut Criterion) {
     let current = dense(&[25, 10, 2000], 4);
+    let (recurrent, bias) = (dense(&[100, 32, 256], 4), dense(&[256], 5));
+    let weights = dense(&[256, 256], 6).map(|w| w / 16.0);
     let kinds = [
         ("snnTorch", Lif::snntorch(0.9)),
         ("SpikingJelly", Lif::spikingjelly(2.0)),
+        ("Norse", Lif::norse(0.5)),
         ("Lui-Neftci", Lif::lui_neftci(0.9)),
     ];
     for (name, neuron) in kinds {
-        bench_op(c, "neurons", name, &Scan::new(neuron), &[&current], current.len() as u64);
+        let kind = NeuronKind::from(neuron);
+        bench_op(c, "neurons", name, &*kind.scan::<f32>(), &[&current], current.len() as u64);
+        let (op, x) = (kind.recurrent_scan::<f32>(), [&recurrent, &weights, &bias]);
+        bench_op(c, "recurrent neurons", name, &*op, &x, recurrent.len() as u64);
     }
 }
 

@@ -9,6 +9,7 @@ pub(super) struct Events<S> {
     /// For each plane the index of its first event; one more entry at the end.
     starts: Vec<usize>,
     sites: Vec<u32>,
+    /// None if all are one.
     values: Vec<S>,
 }
 
@@ -18,10 +19,23 @@ impl<S: Scalar> Events<S> {
     /// # Panics
     /// If a plane has more numbers than `u32` counts.
     pub(super) fn of(x: &[S], sites: usize) -> Self {
-        assert!(u32::try_from(sites).is_ok(), "events: {sites} sites");
         let mut found = Self::with_capacity(x.len() / 8);
-        find(x, sites, &mut found);
+        find(x, [sites; 2], usize::MAX, &mut found);
         found
+    }
+
+    /// Finds them in rows of `row` numbers if there are at most `most`. Each `part` numbers of a row are a plane; sites are
+    /// counted from the beginning of the row. Values that are all one, as of spikes, are not kept.
+    ///
+    /// # Panics
+    /// If a row has more numbers than `u32` counts.
+    pub(super) fn of_parts(x: &[S], [row, part]: [usize; 2], most: usize) -> Option<Self> {
+        let mut found = Self::with_capacity(most / 2);
+        let are_few = find(x, [row, part], most, &mut found);
+        if found.values.iter().fold(true, |are_ones, &v| are_ones & (v == S::ONE)) {
+            found.values = Vec::new();
+        }
+        are_few.then_some(found)
     }
 
     /// None yet, with room for so many.
@@ -50,8 +64,14 @@ impl<S: Scalar> Events<S> {
     /// Sites and values of a plane.
     #[inline(always)]
     pub(super) fn of_plane(&self, plane: usize) -> (&[u32], &[S]) {
-        let at = self.starts[plane]..self.starts[plane + 1];
-        (&self.sites[at.clone()], &self.values[at])
+        self.of_planes(plane..plane + 1)
+    }
+
+    /// Sites and values of planes that follow each other; no values stand for ones.
+    #[inline(always)]
+    pub(super) fn of_planes(&self, planes: Range<usize>) -> (&[u32], &[S]) {
+        let at = self.starts[planes.start]..self.starts[planes.end];
+        (&self.sites[at.clone()], if self.values.is_empty() { &[] } else { &self.values[at] })
     }
 
     /// Multiplies all sites: an index of a row becomes the index of its first number.
@@ -65,11 +85,21 @@ impl<S: Scalar> Events<S> {
 }
 
 vectorized! {
-    fn find[S: Scalar](lanes; x: &[S], sites: usize, found: &mut Events<S>) {
-        for plane in x.chunks(sites) {
-            lanes.append_nonzero(plane, 0, &mut found.sites, &mut found.values);
-            found.end_plane();
+    /// Whether there are at most `most`; if not, not all are found.
+    #[allow(clippy::cast_possible_truncation, reason = "checked first")]
+    fn find[S: Scalar](lanes; x: &[S], size: [usize; 2], most: usize, found: &mut Events<S>) -> bool {
+        let [row, part] = size;
+        assert!(u32::try_from(row).is_ok(), "events: {row} sites");
+        for row in x.chunks(row) {
+            for (k, plane) in row.chunks(part).enumerate() {
+                lanes.append_nonzero(plane, (k * part) as u32, &mut found.sites, &mut found.values);
+                found.end_plane();
+            }
+            if found.len() > most {
+                return false;
+            }
         }
+        true
     }
 }
 
@@ -107,22 +137,52 @@ impl<S: Scalar> BySite<S> {
             self.starts[i] += self.starts[i - 1];
         }
         self.origins.resize(all.len(), 0);
-        self.values.resize(all.len(), S::ZERO);
+        self.values.resize(if events.values.is_empty() { 0 } else { all.len() }, S::ZERO);
         for (k, plane) in planes.enumerate() {
             let (sites, values) = events.of_plane(plane);
-            for (&site, &value) in sites.iter().zip(values) {
+            for (i, &site) in sites.iter().enumerate() {
                 let at = self.starts[site as usize + 1] as usize;
                 self.starts[site as usize + 1] += 1;
                 self.origins[at] = (k * stride) as u32;
-                self.values[at] = value;
+                if let Some(&value) = values.get(i) {
+                    self.values[at] = value;
+                }
             }
         }
     }
 
-    /// Values and origins of the events at a site.
+    /// Values and origins of the events at a site; no values stand for ones.
     #[inline(always)]
     pub(super) fn of(&self, site: usize) -> (&[S], &[u32]) {
         let at = self.starts[site] as usize..self.starts[site + 1] as usize;
-        (&self.values[at.clone()], &self.origins[at])
+        let values = if self.values.is_empty() { &[] } else { &self.values[at.clone()] };
+        (values, &self.origins[at])
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_rows_are_planes_and_ones_are_not_kept() {
+        let x = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0_f32];
+        let events = Events::of_parts(&x, [5, 2], 4).unwrap();
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|plane| events.of_plane(plane).0.len()), [1, 1, 1, 0, 0, 1]);
+        assert_eq!(events.of_planes(1..3), (&[2, 4][..], &[][..]));
+        let mut by_site = BySite::new(5);
+        by_site.sort(&Events::of_parts(&x, [5; 2], 4).unwrap(), 0..2, 10);
+        assert_eq!(by_site.of(4), (&[][..], &[0, 10][..]));
+        assert_eq!(
+            Events::of_parts(&x.map(|v| 2.0 * v), [5, 2], 4).unwrap().of_plane(5),
+            (&[4][..], &[2.0][..])
+        );
+    }
+
+    #[test]
+    fn more_than_were_asked_for_are_refused() {
+        let x = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0];
+        assert!(Events::of_parts(&x, [3; 2], 2).is_none() && Events::of_parts(&x, [3; 2], 3).is_some());
     }
 }

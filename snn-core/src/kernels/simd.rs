@@ -25,7 +25,7 @@ macro_rules! vectorized {
             #[cfg(target_arch = "x86_64")]
             {
                 use $crate::kernels::simd::x86::{Avx2, Avx512};
-                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt")]
                 fn avx512<$($gen)*>(lanes: Avx512, $($arg: $ty),*) $(-> $ret)? {
                     body(lanes, $($arg),*)
                 }
@@ -53,7 +53,8 @@ pub trait Lanes: Copy {
     /// `y += a · x`, number by number; the shorter slice counts.
     fn axpy_f32(self, a: f32, x: &[f32], y: &mut [f32]);
 
-    /// [`Lanes::add_rows`] of several `x`, which begin at `starts` in one slice: `y` stays in registers meanwhile.
+    /// [`Lanes::add_rows`] of several `x`, which begin at `starts` in one slice: `y` stays in registers meanwhile. An empty `a`
+    /// stands for ones.
     ///
     /// # Panics
     /// If a slice does not hold them.
@@ -64,7 +65,8 @@ pub trait Lanes: Copy {
         (y, y_stride): (&mut [f32], usize),
         size: [usize; 2],
     ) {
-        for (&a, &start) in a.iter().zip(starts) {
+        for (i, &start) in starts.iter().enumerate() {
+            let a = if a.is_empty() { 1.0 } else { a[i] };
             self.add_rows_f32(a, (&x[start as usize..], x_stride), (&mut *y, y_stride), size);
         }
     }
@@ -112,7 +114,8 @@ pub trait Lanes: Copy {
         }
     }
 
-    /// [`Lanes::add_rows`] of several `x`, which begin at `starts` in one slice, one after the other.
+    /// [`Lanes::add_rows`] of several `x`, which begin at `starts` in one slice, one after the other. An empty `a` stands for
+    /// ones.
     ///
     /// # Panics
     /// If a slice does not hold them.
@@ -125,7 +128,8 @@ pub trait Lanes: Copy {
         size: [usize; 2],
     ) {
         if TypeId::of::<S>() != TypeId::of::<f32>() {
-            for (&a, &start) in a.iter().zip(starts) {
+            for (i, &start) in starts.iter().enumerate() {
+                let a = if a.is_empty() { S::ONE } else { a[i] };
                 self.add_rows(a, (&x[start as usize..], x_stride), (&mut *y, y_stride), size);
             }
         } else if let (Some(a), Some(x), Some(y)) = (as_f32(a), as_f32(x), as_f32_mut(y)) {
@@ -275,7 +279,6 @@ fn as_f32_vec<S: Scalar>(x: &mut Vec<S>) -> Option<&mut Vec<f32>> {
 /// Instruction sets of x86-64.
 #[cfg(target_arch = "x86_64")]
 pub mod x86 {
-    use super::append_nonzero;
     use super::{Baseline, Lanes};
     use std::arch::x86_64::*;
     use std::sync::OnceLock;
@@ -330,9 +333,47 @@ pub mod x86 {
             }
             Baseline.axpy_f32(a, &x[whole..n], &mut y[whole..n]);
         }
+
+        #[inline(always)]
+        fn add_rows_f32(
+            self,
+            a: f32,
+            (x, x_stride): (&[f32], usize),
+            (y, y_stride): (&mut [f32], usize),
+            [rows, len]: [usize; 2],
+        ) {
+            // Not by the closure that others take: intrinsics are not inlined into closures.
+            for row in 0..rows {
+                self.axpy_f32(a, &x[row * x_stride..][..len], &mut y[row * y_stride..][..len]);
+            }
+        }
+
+        #[inline(always)]
+        fn add_many_f32(
+            self,
+            a: (&[f32], &[u32]),
+            (x, x_stride): (&[f32], usize),
+            (y, y_stride): (&mut [f32], usize),
+            [rows, len]: [usize; 2],
+        ) {
+            for first in (0..len).step_by(64) {
+                let size = [rows, 64.min(len - first)];
+                let (x, y) = ((&x[first..], x_stride), (&mut y[first..], y_stride));
+                match size[1].div_ceil(8) {
+                    1 => add_many_halves::<1>(self, a, x, y, size),
+                    2 => add_many_halves::<2>(self, a, x, y, size),
+                    3 => add_many_halves::<3>(self, a, x, y, size),
+                    4 => add_many_halves::<4>(self, a, x, y, size),
+                    5 => add_many_halves::<5>(self, a, x, y, size),
+                    6 => add_many_halves::<6>(self, a, x, y, size),
+                    7 => add_many_halves::<7>(self, a, x, y, size),
+                    _ => add_many_halves::<8>(self, a, x, y, size),
+                }
+            }
+        }
     }
 
-    /// AVX-512 F, BW, DQ and VL. There is a value only where the CPU has them.
+    /// AVX-512 F, BW, DQ and VL, and POPCNT. There is a value only where the CPU has them.
     #[derive(Clone, Copy, Debug)]
     pub struct Avx512(());
 
@@ -345,7 +386,8 @@ pub mod x86 {
                 && std::arch::is_x86_feature_detected!("avx512f")
                 && std::arch::is_x86_feature_detected!("avx512bw")
                 && std::arch::is_x86_feature_detected!("avx512dq")
-                && std::arch::is_x86_feature_detected!("avx512vl");
+                && std::arch::is_x86_feature_detected!("avx512vl")
+                && std::arch::is_x86_feature_detected!("popcnt");
             all.then_some(Self(()))
         }
     }
@@ -401,23 +443,24 @@ pub mod x86 {
         fn add_many_f32(
             self,
             a: (&[f32], &[u32]),
-            x: (&[f32], usize),
-            y: (&mut [f32], usize),
-            size: [usize; 2],
+            (x, x_stride): (&[f32], usize),
+            (y, y_stride): (&mut [f32], usize),
+            [rows, len]: [usize; 2],
         ) {
-            match size[1].div_ceil(16) {
-                1 => add_many_registers::<1>(self, a, x, y, size),
-                2 => add_many_registers::<2>(self, a, x, y, size),
-                3 => add_many_registers::<3>(self, a, x, y, size),
-                4 => add_many_registers::<4>(self, a, x, y, size),
-                5 => add_many_registers::<5>(self, a, x, y, size),
-                6 => add_many_registers::<6>(self, a, x, y, size),
-                8 => add_many_registers::<8>(self, a, x, y, size),
-                10 => add_many_registers::<10>(self, a, x, y, size),
-                _ => {
-                    for (&a, &start) in a.0.iter().zip(a.1) {
-                        self.add_rows_f32(a, (&x.0[start as usize..], x.1), (&mut *y.0, y.1), size);
-                    }
+            for first in (0..len).step_by(160) {
+                let size = [rows, 160.min(len - first)];
+                let (x, y) = ((&x[first..], x_stride), (&mut y[first..], y_stride));
+                match size[1].div_ceil(16) {
+                    1 => add_many_registers::<1>(self, a, x, y, size),
+                    2 => add_many_registers::<2>(self, a, x, y, size),
+                    3 => add_many_registers::<3>(self, a, x, y, size),
+                    4 => add_many_registers::<4>(self, a, x, y, size),
+                    5 => add_many_registers::<5>(self, a, x, y, size),
+                    6 => add_many_registers::<6>(self, a, x, y, size),
+                    7 => add_many_registers::<7>(self, a, x, y, size),
+                    8 => add_many_registers::<8>(self, a, x, y, size),
+                    9 => add_many_registers::<9>(self, a, x, y, size),
+                    _ => add_many_registers::<10>(self, a, x, y, size),
                 }
             }
         }
@@ -427,29 +470,24 @@ pub mod x86 {
             sites.reserve(x.len() + 16);
             values.reserve(x.len() + 16);
             let mut len = sites.len().min(values.len());
-            let (mut site, (blocks, rest)) = (first, x.as_chunks::<16>());
-            for block in blocks {
-                // SAFETY: `self` exists, so the CPU has AVX-512F. At most as many numbers as `x` has are kept, so that behind
-                // the first `len` there is room for 16.
+            let (to_sites, to_values) = (sites.as_mut_ptr(), values.as_mut_ptr());
+            for (site, i) in (first..).step_by(16).zip((0..x.len()).step_by(16)) {
+                // SAFETY: `self` exists, so the CPU has AVX-512F. The numbers of `x` from `i` are loaded, and zeros behind the
+                // last. At most as many as `x` has are kept, so that behind the first `len` there is room for 16.
                 unsafe {
-                    let block = _mm512_loadu_ps(block.as_ptr());
+                    let block = _mm512_maskz_loadu_ps(first_lanes(x.len() - i), x.as_ptr().add(i));
                     let kept = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(block, _mm512_setzero_ps());
                     let index = _mm512_add_epi32(_mm512_set1_epi32(site.cast_signed()), numbers());
-                    _mm512_storeu_ps(values.as_mut_ptr().add(len), _mm512_maskz_compress_ps(kept, block));
-                    _mm512_storeu_epi32(
-                        sites.as_mut_ptr().add(len).cast(),
-                        _mm512_maskz_compress_epi32(kept, index),
-                    );
+                    _mm512_storeu_ps(to_values.add(len), _mm512_maskz_compress_ps(kept, block));
+                    _mm512_storeu_epi32(to_sites.add(len).cast(), _mm512_maskz_compress_epi32(kept, index));
                     len += kept.count_ones() as usize;
                 }
-                site += 16;
             }
             // SAFETY: the numbers up to `len` were there or have just been written.
             unsafe {
                 sites.set_len(len);
                 values.set_len(len);
             }
-            append_nonzero(rest, site, sites, values);
         }
 
         #[inline(always)]
@@ -607,12 +645,13 @@ pub mod x86 {
         [rows, len]: [usize; 2],
     ) {
         let reach = |stride: usize| rows.saturating_sub(1) * stride + len;
-        let last = starts.iter().copied().max().unwrap_or(0) as usize;
-        assert!(len.div_ceil(16) == N && last + reach(x_stride) <= x.len() && reach(y_stride) <= y.len());
+        assert!(len.div_ceil(16) == N && reach(x_stride) <= x.len() && reach(y_stride) <= y.len());
+        assert!(a.is_empty() || a.len() == starts.len());
+        let last_start = x.len() - reach(x_stride);
         let rest = u16::MAX >> (16 * N - len);
         for row in 0..rows {
             // SAFETY: there is an `Avx512`, so the CPU has AVX-512F. The runs have `len` numbers, of which `rest` selects
-            // those in the last register; the slices hold them for the last start, and so for all, as asserted.
+            // those in the last register; `y` holds them, as asserted, and `x` for each start up to `last_start`.
             unsafe {
                 let (x, y) = (x.as_ptr().add(row * x_stride), y.as_mut_ptr().add(row * y_stride));
                 let mut sum = [_mm512_setzero_ps(); N];
@@ -620,7 +659,19 @@ pub mod x86 {
                     sum[i] = _mm512_loadu_ps(y.add(16 * i));
                 }
                 sum[N - 1] = _mm512_maskz_loadu_ps(rest, y.add(16 * (N - 1)));
+                if a.is_empty() {
+                    for &start in starts {
+                        assert!(start as usize <= last_start);
+                        let x = x.add(start as usize);
+                        for i in 0..N - 1 {
+                            sum[i] = _mm512_add_ps(sum[i], _mm512_loadu_ps(x.add(16 * i)));
+                        }
+                        let x = _mm512_maskz_loadu_ps(rest, x.add(16 * (N - 1)));
+                        sum[N - 1] = _mm512_add_ps(sum[N - 1], x);
+                    }
+                }
                 for (&a, &start) in a.iter().zip(starts) {
+                    assert!(start as usize <= last_start);
                     let (a, x) = (_mm512_set1_ps(a), x.add(start as usize));
                     for i in 0..N - 1 {
                         sum[i] = _mm512_add_ps(sum[i], _mm512_mul_ps(a, _mm512_loadu_ps(x.add(16 * i))));
@@ -632,6 +683,49 @@ pub mod x86 {
                     _mm512_storeu_ps(y.add(16 * i), sum[i]);
                 }
                 _mm512_mask_storeu_ps(y.add(16 * (N - 1)), rest, sum[N - 1]);
+            }
+        }
+    }
+
+    /// [`add_many_registers`] with registers of eight numbers.
+    #[inline(always)]
+    fn add_many_halves<const N: usize>(
+        _: Avx2,
+        (a, starts): (&[f32], &[u32]),
+        (x, x_stride): (&[f32], usize),
+        (y, y_stride): (&mut [f32], usize),
+        [rows, len]: [usize; 2],
+    ) {
+        let reach = |stride: usize| rows.saturating_sub(1) * stride + len;
+        assert!(len.div_ceil(8) == N && reach(x_stride) <= x.len() && reach(y_stride) <= y.len());
+        assert!(a.is_empty() || a.len() == starts.len());
+        let last_start = x.len() - reach(x_stride);
+        let selected: [i32; 8] = std::array::from_fn(|i| if 8 * (N - 1) + i < len { -1 } else { 0 });
+        for row in 0..rows {
+            // SAFETY: there is an `Avx2`, so the CPU has AVX2. The runs have `len` numbers, of which `rest` selects those in
+            // the last register; `y` holds them, as asserted, and `x` for each start up to `last_start`.
+            unsafe {
+                let rest = _mm256_loadu_si256(selected.as_ptr().cast());
+                let (x, y) = (x.as_ptr().add(row * x_stride), y.as_mut_ptr().add(row * y_stride));
+                let mut sum = [_mm256_setzero_ps(); N];
+                for i in 0..N - 1 {
+                    sum[i] = _mm256_loadu_ps(y.add(8 * i));
+                }
+                sum[N - 1] = _mm256_maskload_ps(y.add(8 * (N - 1)), rest);
+                for (k, &start) in starts.iter().enumerate() {
+                    assert!(start as usize <= last_start);
+                    let a = _mm256_set1_ps(if a.is_empty() { 1.0 } else { a[k] });
+                    let x = x.add(start as usize);
+                    for i in 0..N - 1 {
+                        sum[i] = _mm256_add_ps(sum[i], _mm256_mul_ps(a, _mm256_loadu_ps(x.add(8 * i))));
+                    }
+                    let x = _mm256_maskload_ps(x.add(8 * (N - 1)), rest);
+                    sum[N - 1] = _mm256_add_ps(sum[N - 1], _mm256_mul_ps(a, x));
+                }
+                for i in 0..N - 1 {
+                    _mm256_storeu_ps(y.add(8 * i), sum[i]);
+                }
+                _mm256_maskstore_ps(y.add(8 * (N - 1)), rest, sum[N - 1]);
             }
         }
     }

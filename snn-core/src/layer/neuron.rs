@@ -2,7 +2,9 @@
 
 use crate::exec::Exec;
 use crate::module::Param;
-use crate::neuron::{Alif, CubaLif, Decolle, Dynamics, Li, Lif, NeuronOp, Scan, lif_scan};
+use crate::neuron::{
+    Alif, CubaLif, Decolle, Dynamics, Li, Lif, NeuronOp, Scan, lif_scan, recurrent_lif_scan,
+};
 use crate::scalar::Scalar;
 
 /// Which neuron a layer is made of.
@@ -64,7 +66,10 @@ impl NeuronKind {
     /// The op that runs them with all-to-all recurrence.
     #[must_use]
     pub fn recurrent_scan<S: Scalar>(&self) -> Box<dyn NeuronOp<S>> {
-        each_kind!(*self, neuron => Box::new(Scan::new(neuron).recurrent()))
+        match *self {
+            Self::Lif(neuron) => recurrent_lif_scan(neuron),
+            other => each_kind!(other, neuron => Box::new(Scan::new(neuron).recurrent())),
+        }
     }
 
     /// Number of state variables a neuron has.

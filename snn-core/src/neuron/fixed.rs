@@ -9,21 +9,34 @@ use crate::surrogate::Surrogate;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
-/// The op that runs `lif` over time: compiled for its rules where these are among the usual ones.
+/// Evaluates `$op` with `$neuron` as `$lif`, compiled for its rules where these are among the usual ones.
+macro_rules! with_fixed_rules {
+    ($lif:expr, $scalar:ty, $neuron:ident => $op:expr) => {
+        with_fixed_rules!(
+            $lif, $scalar, $neuron => $op;
+            SnnTorch, LuiNeftci, SpikingJelly, SoftSpikingJelly, Norse, SoftNorse
+        )
+    };
+    ($lif:expr, $scalar:ty, $neuron:ident => $op:expr; $($rules:ty),+) => {{
+        // Dual numbers are not worth the time to compile.
+        if <$scalar>::IS_REAL {
+            $(if let Some($neuron) = Fixed::<$rules>::of($lif) {
+                return $op;
+            })+
+        }
+        let $neuron = $lif;
+        $op
+    }};
+}
+
+/// The op that runs `lif` over time.
 pub(crate) fn scan<S: Scalar>(lif: Lif) -> Box<dyn NeuronOp<S>> {
-    // Dual numbers are not worth the time to compile.
-    if S::IS_REAL {
-        if let Some(lif) = Fixed::<SnnTorch>::of(lif) {
-            return Box::new(Scan::new(lif));
-        }
-        if let Some(lif) = Fixed::<LuiNeftci>::of(lif) {
-            return Box::new(Scan::new(lif));
-        }
-        if let Some(lif) = Fixed::<SpikingJelly>::of(lif) {
-            return Box::new(Scan::new(lif));
-        }
-    }
-    Box::new(Scan::new(lif))
+    with_fixed_rules!(lif, S, neuron => Box::new(Scan::new(neuron)))
+}
+
+/// The op that runs `lif` over time with all-to-all recurrence.
+pub(crate) fn recurrent_scan<S: Scalar>(lif: Lif) -> Box<dyn NeuronOp<S>> {
+    with_fixed_rules!(lif, S, neuron => Box::new(Scan::new(neuron).recurrent()))
 }
 
 /// The rules of a [`Firing`] as constants.
@@ -50,53 +63,39 @@ trait Rules: Copy + Debug + Send + Sync + 'static {
     }
 }
 
-#[inline(always)]
-fn atan(surrogate: Surrogate) -> Surrogate {
-    let Surrogate::Atan { alpha } = surrogate else { return Surrogate::Atan { alpha: 2.0 } };
-    Surrogate::Atan { alpha }
+macro_rules! rules {
+    ($($(#[$meta:meta])* $name:ident = [$when:ident, $reset:ident, $time:ident, $grad:ident],
+        $kind:ident { $number:ident: $usual:literal };)+) => {
+        $($(#[$meta])*
+        #[derive(Clone, Copy, Debug)]
+        struct $name;
+
+        impl Rules for $name {
+            const RULES: (SpikeWhen, Reset, ResetTime, ResetGrad) =
+                (SpikeWhen::$when, Reset::$reset, ResetTime::$time, ResetGrad::$grad);
+
+            #[inline(always)]
+            fn surrogate(surrogate: Surrogate) -> Surrogate {
+                let $number = if let Surrogate::$kind { $number } = surrogate { $number } else { $usual };
+                Surrogate::$kind { $number }
+            }
+        })+
+    };
 }
 
-/// Those of [`Lif::snntorch`].
-#[derive(Clone, Copy, Debug)]
-struct SnnTorch;
-
-impl Rules for SnnTorch {
-    const RULES: (SpikeWhen, Reset, ResetTime, ResetGrad) =
-        (SpikeWhen::Above, Reset::Subtract, ResetTime::NextStep, ResetGrad::Detached);
-
-    #[inline(always)]
-    fn surrogate(surrogate: Surrogate) -> Surrogate {
-        atan(surrogate)
-    }
-}
-
-/// Those of [`Lif::lui_neftci`].
-#[derive(Clone, Copy, Debug)]
-struct LuiNeftci;
-
-impl Rules for LuiNeftci {
-    const RULES: (SpikeWhen, Reset, ResetTime, ResetGrad) =
-        (SpikeWhen::Above, Reset::Zero, ResetTime::NextStep, ResetGrad::Detached);
-
-    #[inline(always)]
-    fn surrogate(surrogate: Surrogate) -> Surrogate {
-        let Surrogate::Boxcar { width } = surrogate else { return Surrogate::Boxcar { width: 0.5 } };
-        Surrogate::Boxcar { width }
-    }
-}
-
-/// Those of [`Lif::spikingjelly`].
-#[derive(Clone, Copy, Debug)]
-struct SpikingJelly;
-
-impl Rules for SpikingJelly {
-    const RULES: (SpikeWhen, Reset, ResetTime, ResetGrad) =
-        (SpikeWhen::AtOrAbove, Reset::Zero, ResetTime::SameStep, ResetGrad::Through);
-
-    #[inline(always)]
-    fn surrogate(surrogate: Surrogate) -> Surrogate {
-        atan(surrogate)
-    }
+rules! {
+    /// Those of [`Lif::snntorch`].
+    SnnTorch = [Above, Subtract, NextStep, Detached], Atan { alpha: 2.0 };
+    /// Those of [`Lif::lui_neftci`].
+    LuiNeftci = [Above, Zero, NextStep, Detached], Boxcar { width: 0.5 };
+    /// Those of [`Lif::spikingjelly`].
+    SpikingJelly = [AtOrAbove, Zero, SameStep, Through], Atan { alpha: 2.0 };
+    /// `SpikingJelly`'s with `v_reset=None` and `detach_reset=True`.
+    SoftSpikingJelly = [AtOrAbove, Subtract, SameStep, Detached], Atan { alpha: 2.0 };
+    /// Those of [`Lif::norse`].
+    Norse = [Above, Zero, SameStep, Through], FastSigmoid { slope: 1.0 };
+    /// Norse's with a soft reset.
+    SoftNorse = [Above, Subtract, SameStep, Through], FastSigmoid { slope: 1.0 };
 }
 
 /// A [`Lif`] that has the rules `R`.
@@ -148,35 +147,84 @@ impl<R: Rules> Dynamics<1> for Fixed<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::{Backward, Op, Saved};
+    use crate::neuron::{Placement, Site, StateMap};
+    use crate::op::{Backward, Saved};
     use crate::tensor::Tensor;
+    use std::sync::Arc;
 
-    fn run(op: &dyn Op<f32>, x: &Tensor<f32>, gy: &Tensor<f32>) -> (Tensor<f32>, Vec<Option<Tensor<f32>>>) {
+    const SHAPE: [usize; 3] = [6, 2, 37];
+
+    /// Rounds to quarters; the gradient passes within one of zero.
+    #[derive(Debug)]
+    struct Quarters(Placement);
+
+    impl StateMap<f32> for Quarters {
+        fn placement(&self) -> Placement {
+            self.0
+        }
+        fn apply(&self, _: Site, state: &mut [f32]) {
+            state.iter_mut().for_each(|s| *s = (*s * 4.0).round_ties_even() / 4.0);
+        }
+        fn backward(&self, _: Site, before: &[f32], g: &mut [f32]) {
+            g.iter_mut().zip(before).for_each(|(g, b)| *g = if b.abs() < 1.0 { *g } else { 0.0 });
+        }
+    }
+
+    fn noise(shape: &[usize], seed: u64) -> Tensor<f32> {
+        let n = shape.iter().product::<usize>() as u64;
+        Tensor::new(shape, (0..n).map(|i| 2.0 * crate::rng::counter_uniform(seed, i) - 0.5).collect())
+    }
+
+    /// Output, saved states and gradients.
+    fn run(
+        op: &dyn NeuronOp<f32>,
+        x: &[&Tensor<f32>],
+    ) -> (Tensor<f32>, Tensor<f32>, Vec<Option<Tensor<f32>>>) {
         let mut saved = Saved::keeping();
-        let y = op.forward(&[x], &mut saved);
-        let gx = op.backward(&Backward { x: &[x], y: &y, saved: &saved, gy, need: &[true] });
-        (y, gx)
+        let y = op.forward(x, &mut saved);
+        let (gy, need) = (noise(&SHAPE, 2), vec![true; x.len()]);
+        let gx = op.backward(&Backward { x, y: &y, saved: &saved, gy: &gy, need: &need });
+        (y, saved.tensor(0).clone(), gx)
+    }
+
+    type Make<'a> = &'a dyn Fn() -> Box<dyn NeuronOp<f32>>;
+
+    fn assert_same(fixed: Make<'_>, general: Make<'_>, x: &[&Tensor<f32>]) {
+        assert!(format!("{:?}", fixed()).contains("Fixed"), "{:?}", general());
+        let got = run(&*fixed(), x);
+        assert!(got.0.as_slice().contains(&1.0) && got == run(&*general(), x), "{:?}", general());
+        for placement in [Placement::BeforeSpike, Placement::OnStore] {
+            let [fixed, general] =
+                [fixed(), general()].map(|op| op.with_state_map(Arc::new(Quarters(placement))));
+            assert!(run(&*fixed, x) == run(&*general, x), "{general:?}");
+        }
+    }
+
+    fn soft(lif: Lif, reset_grad: ResetGrad) -> Lif {
+        Lif { firing: Firing { reset: Reset::Subtract, reset_grad, ..lif.firing }, ..lif }
     }
 
     #[test]
     fn fixed_rules_give_the_same_bits() {
-        let noise = |seed| {
-            let draw = |i: u64| 2.0 * crate::rng::counter_uniform(seed, i) - 0.5;
-            Tensor::new(&[6, 2, 37], (0..6 * 2 * 37).map(draw).collect())
-        };
-        let (x, gy) = (noise(1), noise(2));
-        let cases = [
-            (Lif::snntorch(0.9), true),
-            (Lif::lui_neftci(0.8), true),
-            (Lif::spikingjelly(2.0), true),
-            (Lif::norse(0.5), false),
-        ];
-        for (lif, is_fixed) in cases {
-            let op = scan::<f32>(lif);
-            assert_eq!(format!("{op:?}").contains("Fixed"), is_fixed, "{lif:?}");
-            let (y, gx) = run(&*op, &x, &gy);
-            let (want_y, want_gx) = run(&Scan::new(lif), &x, &gy);
-            assert!(y.as_slice().contains(&1.0) && y == want_y && gx == want_gx, "{lif:?}");
+        let (cur, bias) = (noise(&SHAPE, 1), noise(&[37], 3));
+        let weight = noise(&[37, 37], 4).map(|w| 0.2 * w);
+        for lif in [
+            Lif::snntorch(0.9),
+            Lif::lui_neftci(0.8),
+            Lif::spikingjelly(2.0),
+            soft(Lif::spikingjelly(2.0), ResetGrad::Detached),
+            Lif::norse(0.5),
+            soft(Lif::norse(0.5), ResetGrad::Through),
+        ] {
+            assert_same(&|| scan(lif), &|| Box::new(Scan::new(lif)), &[&cur]);
+            let general = || -> Box<dyn NeuronOp<f32>> { Box::new(Scan::new(lif).recurrent()) };
+            assert_same(&|| recurrent_scan(lif), &general, &[&cur, &weight, &bias]);
         }
+    }
+
+    #[test]
+    fn other_rules_run_in_general_loops() {
+        let lif = soft(Lif::snntorch(0.9), ResetGrad::Through);
+        assert!(!format!("{:?}", scan::<f32>(lif)).contains("Fixed"));
     }
 }

@@ -19,7 +19,7 @@ mod state_map;
 pub use alif::Alif;
 pub use cuba_lif::CubaLif;
 pub use decolle::Decolle;
-pub(crate) use fixed::scan as lif_scan;
+pub(crate) use fixed::{recurrent_scan as recurrent_lif_scan, scan as lif_scan};
 
 pub use firing::{Firing, Reset, ResetGrad, ResetTime, SpikeForward, SpikeWhen};
 pub use li::Li;

@@ -70,6 +70,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
         let features = features(gy, weight);
         let mut g_cur = vec![S::ZERO; gy.len()];
         let mut g: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; n]);
+        let to_from = transposed(weight.as_slice(), features);
         let slice = |t: usize| states.map(|s| &s.as_slice()[t * n..(t + 1) * n]);
         let site = |t: usize| Site { state: 0, step: t, offset: 0 };
         let mut carried = match n_steps.checked_sub(1) {
@@ -82,7 +83,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
             if t + 1 < n_steps {
                 let shape = Gemm { m: n / features, k: features, n: features, into: Into::Add };
                 let later = GemmOperand::Rows(&g_cur[(t + 1) * n..(t + 2) * n]);
-                S::gemm(shape, later, GemmOperand::Transposed(weight.as_slice()), &mut g_out);
+                S::gemm(shape, later, GemmOperand::Rows(&to_from), &mut g_out);
             }
             let before = (t > 0).then(|| slice(t - 1));
             let step = StepBack { site: site(t), at_spike: slice(t), before, g_out: &g_out };
@@ -102,6 +103,11 @@ fn features<S: Scalar>(cur: &Tensor<S>, weight: &Tensor<S>) -> usize {
         cur.shape()
     );
     features
+}
+
+/// The transpose of a square matrix, so that the product of each step need not do it.
+fn transposed<S: Scalar>(matrix: &[S], n: usize) -> Vec<S> {
+    (0..n * n).map(|i| matrix[i % n * n + i / n]).collect()
 }
 
 /// `Σ_t S[t−1]ᵀ · g[t]`, the gradient by the recurrent weight.

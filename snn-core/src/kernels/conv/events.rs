@@ -28,7 +28,7 @@ vectorized! {
             by_site.sort(events, frame * links.channels..(frame + 1) * links.channels, links.kernel_len);
             for site in 0..links.sites() {
                 let of_site = by_site.of(site);
-                if of_site.0.is_empty() {
+                if of_site.1.is_empty() {
                     continue;
                 }
                 for p in links.of(site) {
