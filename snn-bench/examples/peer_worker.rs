@@ -26,6 +26,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 struct Repeated<'a>(&'a Batch);
 
 impl BatchSource for Repeated<'_> {

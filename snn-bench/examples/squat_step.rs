@@ -22,6 +22,10 @@ use snn_quant::{
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// One batch.
 struct Once(Batch);
 

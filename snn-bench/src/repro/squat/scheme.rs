@@ -46,11 +46,11 @@ pub struct Scheme {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Training {
-    /// Not at all; the levels of membranes end where calibration says, elsewhere at snnTorch's limits.
+    /// Not at all; the levels of membranes end where calibration says.
     PostTraining,
-    /// As long as the settings of the data set say.
+    /// As long as the settings of the data set say, with levels between snnTorch's limits.
     Trained,
-    /// [`LONGER`] times as long.
+    /// [`LONGER`] times as long, with levels whose ends are learned.
     Longer,
 }
 
@@ -90,7 +90,7 @@ impl Scheme {
         Self { part: Part::Weights, spacing, variant, training }
     }
 
-    /// What our targets are set on: both, on even levels with a zero, trained longer.
+    /// What our targets are set on: both, on even levels with a zero and learned ends, trained longer.
     #[must_use]
     pub fn ours() -> Self {
         let (spacing, variant) = (Spacing::Uniform, Variant::ZeroExact);
@@ -108,7 +108,8 @@ impl Scheme {
             variant: self.variant,
             state_range: match self.training {
                 Training::PostTraining => StateRange::Calibrated,
-                Training::Trained | Training::Longer => StateRange::Declared,
+                Training::Trained => StateRange::Declared,
+                Training::Longer => StateRange::Learned,
             },
             epochs: self.training.epochs(trained.epochs),
             ..trained.clone()
@@ -142,7 +143,7 @@ impl Scheme {
         let how = match self.training {
             Training::PostTraining => "post-training",
             Training::Trained => "trained",
-            Training::Longer => "trained longer",
+            Training::Longer => "learned ends, trained longer",
         };
         match self.part {
             Part::Weights => format!("{part}, {how}"),
