@@ -1,7 +1,7 @@
 //! What the paper claims, and what a level at zero changes: paired differences over seeds.
 
 use super::TaskResult;
-use super::scheme::{Part, Scheme, Training};
+use super::scheme::{Part, Regime, Scheme};
 use super::settings::{Settings, Task, twin};
 use crate::config::QuantConfig;
 use crate::stats::{Paired, Sign};
@@ -84,7 +84,7 @@ pub(super) fn findings(settings: &Settings, task: &Task, summary: &Summary) -> V
     let found = pairs.filter_map(|pair| {
         let [first, second] = [pair.first, pair.second].map(|scheme| match scheme {
             Some(scheme) => accuracies(summary, &scheme.quant(pair.bits, &task.config.quant)),
-            None => accuracies(summary, &twin(&task.config, 0, Training::Longer).quant),
+            None => accuracies(summary, &twin(&task.config, 0, Regime::Longer).quant),
         });
         pair.finding(first?, second?)
     });
@@ -172,12 +172,12 @@ fn pairs(bits: u32) -> Vec<Pair> {
     use Part::{Both, States};
     use Spacing::{ThresholdCentered, Uniform};
     use Variant::{SnntorchCompat, ZeroExact};
-    let scheme = |part, spacing, variant, training| Scheme { part, spacing, variant, training };
+    let scheme = |part, spacing, variant, regime| Scheme { part, spacing, variant, regime };
     let pair = |comparison, first, second| Pair { comparison, bits, first: Some(first), second };
-    let compat = |part, spacing| scheme(part, spacing, SnntorchCompat, Training::Trained);
-    let weights = Scheme::weights(Training::Trained);
+    let compat = |part, spacing| scheme(part, spacing, SnntorchCompat, Regime::Trained);
+    let weights = Scheme::weights(Regime::Trained);
     let crowded = |part| compat(part, ThresholdCentered);
-    let afterwards = scheme(Both, ThresholdCentered, SnntorchCompat, Training::PostTraining);
+    let afterwards = scheme(Both, ThresholdCentered, SnntorchCompat, Regime::PostTraining);
     let mut pairs = vec![
         pair(Comparison::BothAgainstWeights, crowded(Both), Some(weights)),
         pair(Comparison::WeightsAgainstStates, weights, Some(crowded(States))),
@@ -185,7 +185,7 @@ fn pairs(bits: u32) -> Vec<Pair> {
     ];
     if bits <= LOW {
         let against = |comparison, part, variant| {
-            let of = |spacing| scheme(part, spacing, variant, Training::Trained);
+            let of = |spacing| scheme(part, spacing, variant, Regime::Trained);
             pair(comparison, of(ThresholdCentered), Some(of(Uniform)))
         };
         for part in [States, Both] {
@@ -194,11 +194,11 @@ fn pairs(bits: u32) -> Vec<Pair> {
         }
         pairs.push(pair(Comparison::QuantizedAgainstFloat, Scheme::ours(), None));
     }
-    for training in [Training::Trained, Training::PostTraining] {
+    for regime in [Regime::Trained, Regime::PostTraining] {
         for (part, spacing) in
             [(States, Uniform), (States, ThresholdCentered), (Both, Uniform), (Both, ThresholdCentered)]
         {
-            let of = |variant| scheme(part, spacing, variant, training);
+            let of = |variant| scheme(part, spacing, variant, regime);
             pairs.push(pair(Comparison::ZeroAgainstNone, of(ZeroExact), Some(of(SnntorchCompat))));
         }
     }

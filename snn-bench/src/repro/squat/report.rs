@@ -1,7 +1,7 @@
 //! The report page of the reproduction.
 
 use super::claims::{Comparison, Finding};
-use super::scheme::{LONGER, Part, Scheme, Training};
+use super::scheme::{LONGER, Part, Regime, Scheme};
 use super::settings::{Settings, SquatArgs, twin};
 use super::{TaskResult, claims};
 use crate::config::QuantConfig;
@@ -35,8 +35,8 @@ pub(super) fn float_row(result: &TaskResult) -> Option<&Row> {
 }
 
 /// The row of the float network that was trained on for as long as the quantized ones.
-fn twin_row(result: &TaskResult, training: Training) -> Option<&Row> {
-    row_of(result, &twin(&result.task.config, 0, training).quant)
+fn twin_row(result: &TaskResult, regime: Regime) -> Option<&Row> {
+    row_of(result, &twin(&result.task.config, 0, regime).quant)
 }
 
 fn row(result: &TaskResult, scheme: Scheme, bits: u32) -> Option<&Row> {
@@ -162,9 +162,8 @@ fn consistency(tasks: &[TaskResult]) -> Option<Claim> {
 
 /// Trained and post-training accuracies against bits.
 fn lines(settings: &Settings, result: &TaskResult) -> Vec<AccuracyVsBits> {
-    let figure = |training: Training, how: &str| {
-        let series =
-            Scheme::all().filter(|scheme| scheme.training == training && scheme.part != Part::States);
+    let figure = |regime: Regime, how: &str| {
+        let series = Scheme::all().filter(|scheme| scheme.regime == regime && scheme.part != Part::States);
         let line = |scheme: Scheme| {
             let point = |&bits: &u32| {
                 Some(BitPoint { bits: f64::from(bits), accuracy: row(result, scheme, bits)?.accuracy() })
@@ -176,7 +175,7 @@ fn lines(settings: &Settings, result: &TaskResult) -> Vec<AccuracyVsBits> {
         AccuracyVsBits {
             title: format!("{}, {how}", result.task.name),
             bits_of: "bits of weights, or of weights and membranes".to_owned(),
-            float: twin_row(result, Training::Trained).or(float_row(result)).map(Row::accuracy),
+            float: twin_row(result, Regime::Trained).or(float_row(result)).map(Row::accuracy),
             series: series.map(line).filter(|line| !line.points.is_empty()).collect(),
             sampling: Sampling {
                 n_samples: result.summary.n_test,
@@ -185,7 +184,7 @@ fn lines(settings: &Settings, result: &TaskResult) -> Vec<AccuracyVsBits> {
             },
         }
     };
-    let figures = [figure(Training::Trained, "trained"), figure(Training::PostTraining, "post-training")];
+    let figures = [figure(Regime::Trained, "trained"), figure(Regime::PostTraining, "post-training")];
     figures.into_iter().filter(|figure| !figure.series.is_empty()).collect()
 }
 
@@ -220,8 +219,8 @@ fn accuracies(settings: &Settings, result: &TaskResult) -> TableData {
         ]
     };
     let float = float_row(result).map(|row| line("float".to_owned(), row));
-    let twins = [(Training::Trained, "float, trained on"), (Training::Longer, "float, trained on longer")];
-    let twins = twins.into_iter().filter_map(|(training, name)| Some((name, twin_row(result, training)?)));
+    let twins = [(Regime::Trained, "float, trained on"), (Regime::Longer, "float, trained on longer")];
+    let twins = twins.into_iter().filter_map(|(regime, name)| Some((name, twin_row(result, regime)?)));
     let twins = twins.map(|(name, row)| line(name.to_owned(), row));
     let quantized = settings.widths.iter().flat_map(|&bits| {
         Scheme::all().chain([Scheme::ours()]).filter_map(move |scheme| {

@@ -39,13 +39,13 @@ pub struct Scheme {
     /// Whether 0 is one of them.
     pub variant: Variant,
     /// Whether and for how long the network is trained quantized.
-    pub training: Training,
+    pub regime: Regime,
 }
 
 /// How long a network is trained quantized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Training {
+pub enum Regime {
     /// Not at all; the levels of membranes end where calibration says.
     PostTraining,
     /// As long as the settings of the data set say, with levels between snnTorch's limits.
@@ -54,10 +54,10 @@ pub enum Training {
     Longer,
 }
 
-/// Factor of the epochs of [`Training::Longer`].
+/// Factor of the epochs of [`Regime::Longer`].
 pub(super) const LONGER: u64 = 6;
 
-impl Training {
+impl Regime {
     /// Epochs, where the settings of the data set say `epochs`.
     pub(super) fn epochs(self, epochs: u64) -> u64 {
         match self {
@@ -72,29 +72,29 @@ impl Scheme {
     /// All that are compared at a width: each part, spacing and variant, trained between snnTorch's limits and post-training
     /// with calibrated ones.
     pub fn all() -> impl Iterator<Item = Self> {
-        [Training::Trained, Training::PostTraining].into_iter().flat_map(|training| {
+        [Regime::Trained, Regime::PostTraining].into_iter().flat_map(|regime| {
             let tables = [Part::States, Part::Both].into_iter().flat_map(move |part| {
                 SPACINGS.into_iter().flat_map(move |spacing| {
                     let variants = [Variant::SnntorchCompat, Variant::ZeroExact];
-                    variants.map(move |variant| Self { part, spacing, variant, training })
+                    variants.map(move |variant| Self { part, spacing, variant, regime })
                 })
             });
-            std::iter::once(Self::weights(training)).chain(tables)
+            std::iter::once(Self::weights(regime)).chain(tables)
         })
     }
 
     /// Weights only.
     #[must_use]
-    pub fn weights(training: Training) -> Self {
+    pub fn weights(regime: Regime) -> Self {
         let (spacing, variant) = (Spacing::Uniform, Variant::SnntorchCompat);
-        Self { part: Part::Weights, spacing, variant, training }
+        Self { part: Part::Weights, spacing, variant, regime }
     }
 
     /// What our targets are set on: both, on even levels with a zero and learned ends, trained longer.
     #[must_use]
     pub fn ours() -> Self {
         let (spacing, variant) = (Spacing::Uniform, Variant::ZeroExact);
-        Self { part: Part::Both, spacing, variant, training: Training::Longer }
+        Self { part: Part::Both, spacing, variant, regime: Regime::Longer }
     }
 
     /// The settings of this scheme at a width; `trained` has epochs and rate of training quantized.
@@ -106,12 +106,12 @@ impl Scheme {
             state_bits: width(self.part != Part::Weights),
             spacing: self.spacing,
             variant: self.variant,
-            state_range: match self.training {
-                Training::PostTraining => StateRange::Calibrated,
-                Training::Trained => StateRange::Declared,
-                Training::Longer => StateRange::Learned,
+            state_range: match self.regime {
+                Regime::PostTraining => StateRange::Calibrated,
+                Regime::Trained => StateRange::Declared,
+                Regime::Longer => StateRange::Learned,
             },
-            epochs: self.training.epochs(trained.epochs),
+            epochs: self.regime.epochs(trained.epochs),
             ..trained.clone()
         };
         quant.plain()
@@ -140,10 +140,10 @@ impl Scheme {
             Variant::SnntorchCompat => "compat",
             Variant::ZeroExact => "zero-exact",
         };
-        let how = match self.training {
-            Training::PostTraining => "post-training",
-            Training::Trained => "trained",
-            Training::Longer => "learned ends, trained longer",
+        let how = match self.regime {
+            Regime::PostTraining => "post-training",
+            Regime::Trained => "trained",
+            Regime::Longer => "learned ends, trained longer",
         };
         match self.part {
             Part::Weights => format!("{part}, {how}"),

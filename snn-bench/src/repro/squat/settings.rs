@@ -1,7 +1,7 @@
 //! What is run: data sets with their networks, widths, seeds.
 
 use super::claims::LOW;
-use super::scheme::{Scheme, Training};
+use super::scheme::{Regime, Scheme};
 use crate::config::{Config, DataConfig, ImageCoding, ImageConfig, NetConfig, QuantConfig, TrainConfig};
 use crate::sweep::Shard;
 use anyhow::bail;
@@ -120,12 +120,12 @@ impl Settings {
         let compared = self.seeds.iter().flat_map(move |&seed| {
             let float = Config { seed, ..base.clone() }.float();
             let schemes = self.schemes().map(move |(scheme, bits)| scheme.config(bits, base, seed));
-            [float, twin(base, seed, Training::Trained)].into_iter().chain(schemes)
+            [float, twin(base, seed, Regime::Trained)].into_iter().chain(schemes)
         });
         let longer = self.seeds.iter().flat_map(move |&seed| {
             let widths = self.widths.iter().filter(|&&bits| bits <= LOW);
             let ours = widths.map(move |&bits| Scheme::ours().config(bits, base, seed));
-            std::iter::once(twin(base, seed, Training::Longer)).chain(ours)
+            std::iter::once(twin(base, seed, Regime::Longer)).chain(ours)
         });
         compared.chain(longer)
     }
@@ -136,8 +136,8 @@ impl Settings {
 }
 
 /// The float network of a seed, trained on for as long as a quantized one.
-pub(super) fn twin(base: &Config, seed: u64, training: Training) -> Config {
-    let quant = QuantConfig { epochs: training.epochs(base.quant.epochs), ..base.quant.plain() };
+pub(super) fn twin(base: &Config, seed: u64, regime: Regime) -> Config {
+    let quant = QuantConfig { epochs: regime.epochs(base.quant.epochs), ..base.quant.plain() };
     Config { seed, quant, ..base.clone() }
 }
 
@@ -157,7 +157,7 @@ fn full(images: Option<&Path>, recordings: Option<&Path>) -> Vec<Task> {
     if let Some(path) = recordings {
         let data = DataConfig { n_steps: 10, ..DataConfig::default() }.on_recordings(path);
         let net = NetConfig { weight_gain: 2.0, ..net("12C5-P2-LIF-32C5-P2-LIF-10", 0.7) };
-        tasks.push(task("nmnist", data, net, [(40, 2e-3), (10, 5e-4)]));
+        tasks.push(task("nmnist", data, net, [(40, 2e-3), (10, 2e-3)]));
     }
     tasks
 }
