@@ -83,6 +83,13 @@ pub trait BatchSource: Sync {
     fn batches(&self, epoch: u64) -> BatchIter<'_>;
 }
 
+/// An epoch of this batch alone.
+impl BatchSource for Batch {
+    fn batches(&self, _epoch: u64) -> BatchIter<'_> {
+        Box::new(std::iter::once(Ok(self.clone())))
+    }
+}
+
 /// How to train.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitConfig {

@@ -6,24 +6,19 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
+#[path = "shared/nmnist.rs"]
+mod nmnist;
+
 use anyhow::Context;
 use snn_autodiff::fit::Progress;
 use snn_autodiff::optim::Adam;
-use snn_autodiff::{Batch, BatchIter, BatchSource, FitConfig, fit};
+use snn_autodiff::{FitConfig, fit};
 use snn_bench::plot::{self, Axis, Canvas, Frame, Key, Marker, Scale, Stroke, Swatch};
 use snn_bench::table::{Column, Table};
-use snn_core::layer::{Sequential, parse};
 use snn_core::loss::Loss;
-use snn_core::neuron::Lif;
-use snn_core::rng::counter_uniform;
-use snn_core::{Module, Tensor};
 use std::ops::ControlFlow;
 use std::process::Command;
 use std::time::Instant;
-
-/// That of the program.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Seconds that a case is repeated for.
 const SECONDS: f64 = 1.5;
@@ -75,32 +70,14 @@ impl Case {
         })
     }
 
-    fn network(self) -> anyhow::Result<Sequential> {
-        let (first, second) = (self.channels, self.channels * 8 / 3);
-        let layers = format!("{first}C5-P2-LIF-{second}C5-P2-LIF-10");
-        let mut net = parse(&layers, &[2, 34, 34], Lif::snntorch(0.5).into())?.init(1)?;
-        // Gains that make the hidden layers fire at 6 to 7 %.
-        for (name, gain) in [("conv1.weight", 3.3), ("conv2.weight", 2.2)] {
-            net.visit_params_mut(&mut |p| {
-                if p.name == name {
-                    p.value = p.value.map(|w| w * gain);
-                }
-            });
-        }
-        Ok(net)
-    }
-
-    fn data(self) -> Once {
-        let shape = [self.steps, self.batch, 2, 34, 34];
-        let spike = |i| f32::from(u8::from(f64::from(counter_uniform(42, i)) < self.percent / 100.0));
-        let x = Tensor::new(&shape, (0..shape.iter().product::<usize>() as u64).map(spike).collect());
-        Once(Batch { x, labels: (0..self.batch).map(|i| i % 10).collect() })
-    }
-
     /// Least milliseconds of a step, and KiB that the peak of memory grew.
     fn measure(self) -> anyhow::Result<(f64, f64)> {
         rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global()?;
-        let (mut net, data, adam) = (self.network()?, self.data(), Adam::default());
+        let (mut net, data, adam) = (
+            nmnist::network(self.channels)?,
+            nmnist::batch(self.steps, self.batch, self.percent / 100.0),
+            Adam::default(),
+        );
         let config = FitConfig { epochs: 1, learning_rate: 0.0, ..FitConfig::default() };
         let (before, start) = (resident("VmRSS")?, Instant::now());
         let mut least = f64::INFINITY;
@@ -119,14 +96,6 @@ impl Case {
         let text = String::from_utf8(output.stdout)?;
         let numbers = text.trim().split_once(' ').context("the case failed")?;
         Ok((numbers.0.parse()?, numbers.1.parse()?))
-    }
-}
-
-struct Once(Batch);
-
-impl BatchSource for Once {
-    fn batches(&self, _epoch: u64) -> BatchIter<'_> {
-        Box::new(std::iter::once(Ok(self.0.clone())))
     }
 }
 

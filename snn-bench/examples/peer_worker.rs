@@ -9,7 +9,7 @@
 //! what the engine takes.
 
 use anyhow::{Context, ensure};
-use snn_autodiff::fit::{Batch, BatchIter, BatchSource, Event, FitConfig, Progress, fit};
+use snn_autodiff::fit::{Batch, Event, FitConfig, Progress, fit};
 use snn_autodiff::{Tape, optim::Adam};
 use snn_bench::integer::{DefaultBits, complete};
 use snn_bench::model::neuron_names;
@@ -29,14 +29,6 @@ use std::time::Instant;
 /// That of the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-struct Repeated<'a>(&'a Batch);
-
-impl BatchSource for Repeated<'_> {
-    fn batches(&self, _epoch: u64) -> BatchIter<'_> {
-        Box::new(std::iter::once(Ok(self.0.clone())))
-    }
-}
 
 /// The neuron that a framework has by the settings of the comparison: decay 0.5, threshold 1, soft reset.
 fn neuron(framework: &str) -> anyhow::Result<Lif> {
@@ -108,7 +100,7 @@ fn step(net: &mut Quantized<Sequential>, batch: &Batch, progress: &mut Progress)
     // The arithmetic of a step, but weights and spike rates stay as they are.
     let config = FitConfig { epochs: progress.epoch + 1, learning_rate: 0.0, ..FitConfig::default() };
     let mut watch = |_: &Event, _: &Quantized<Sequential>, _: &Progress| ControlFlow::Continue(());
-    fit(net, &Repeated(batch), &Loss::CrossEntropyCount, &Adam::default(), &config, progress, &mut watch)?;
+    fit(net, batch, &Loss::CrossEntropyCount, &Adam::default(), &config, progress, &mut watch)?;
     Ok(())
 }
 

@@ -6,56 +6,29 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
+#[path = "shared/nmnist.rs"]
+mod nmnist;
+
 use snn_autodiff::fit::Progress;
 use snn_autodiff::optim::Adam;
-use snn_autodiff::{Batch, BatchIter, BatchSource, FitConfig, fit};
+use snn_autodiff::{Batch, FitConfig, fit};
 use snn_bench::model::neuron_names;
 use snn_bench::table::{Column, Table};
-use snn_core::layer::{Sequential, parse};
+use snn_core::Module;
+use snn_core::layer::Sequential;
 use snn_core::loss::Loss;
-use snn_core::neuron::Lif;
-use snn_core::rng::counter_uniform;
-use snn_core::{Module, Tensor};
 use snn_quant::{
     BitWidth, LevelSpec, QuantPlan, QuantSpec, Quantized, Spacing, StateSpec, Variant, weight_shapes,
 };
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-/// That of the program.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// One batch.
-struct Once(Batch);
-
-impl BatchSource for Once {
-    fn batches(&self, _epoch: u64) -> BatchIter<'_> {
-        Box::new(std::iter::once(Ok(self.0.clone())))
-    }
-}
-
-type Failed = Box<dyn std::error::Error>;
-
-fn network() -> Result<Sequential, Failed> {
-    let mut net = parse("12C5-P2-LIF-32C5-P2-LIF-10", &[2, 34, 34], Lif::snntorch(0.5).into())?.init(1)?;
-    // Gains that make the hidden layers fire at 6 to 7 %.
-    for (name, gain) in [("conv1.weight", 3.3), ("conv2.weight", 2.2)] {
-        net.visit_params_mut(&mut |p| {
-            if p.name == name {
-                p.value = p.value.map(|w| w * gain);
-            }
-        });
-    }
-    Ok(net)
-}
-
 /// All weights and all membranes at some width.
 fn plan(
     net: &Sequential,
     weight_bits: Option<u32>,
     state: Option<(u32, Spacing, Variant)>,
-) -> Result<QuantPlan, Failed> {
+) -> anyhow::Result<QuantPlan> {
     let mut plan = QuantPlan::default();
     if let Some(bits) = weight_bits {
         let spec = QuantSpec::uniform(BitWidth::new(bits)?);
@@ -69,7 +42,7 @@ fn plan(
 }
 
 /// Milliseconds of one step; a rate of zero keeps the weights, and so the firing rates, as they are.
-fn step<M: Module + Sync>(net: &mut M, data: &Once) -> Result<f64, Failed> {
+fn step<M: Module + Sync>(net: &mut M, data: &Batch) -> anyhow::Result<f64> {
     let config = FitConfig { epochs: 1, learning_rate: 0.0, micro_batch: Some(4), ..FitConfig::default() };
     let (loss, adam) = (Loss::CrossEntropyMean, Adam::default());
     let (mut progress, start) = (Progress::default(), Instant::now());
@@ -77,14 +50,10 @@ fn step<M: Module + Sync>(net: &mut M, data: &Once) -> Result<f64, Failed> {
     Ok(start.elapsed().as_secs_f64() * 1e3)
 }
 
-fn main() -> Result<(), Failed> {
+fn main() -> anyhow::Result<()> {
     let rounds = std::env::args().nth(1).map_or(Ok(20), |text| text.parse())?;
-    let shape = [25, 32, 2, 34, 34];
-    let spike = |i| if counter_uniform(42, i) < 0.03 { 1.0 } else { 0.0 };
-    let x = Tensor::new(&shape, (0..shape.iter().product::<usize>() as u64).map(spike).collect());
-    let data = Once(Batch { x, labels: (0..32).map(|i| i % 10).collect() });
-
-    let mut net = network()?;
+    let data = nmnist::batch(25, 32, 0.03);
+    let mut net = nmnist::network(12)?;
     let compat = |bits, spacing| Some((bits, spacing, Variant::SnntorchCompat));
     let variants = [
         ("4-bit weights", Some(4), None),

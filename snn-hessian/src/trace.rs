@@ -260,26 +260,17 @@ impl Running {
 mod tests {
     use super::*;
     use snn_autodiff::Batch;
-    use snn_autodiff::BatchIter;
     use snn_core::Tensor;
     use snn_core::encode::rate;
     use snn_core::layer::Sequential;
     use snn_core::neuron::Lif;
-
-    struct Once(Batch);
-
-    impl BatchSource for Once {
-        fn batches(&self, _epoch: u64) -> BatchIter<'_> {
-            Box::new(std::iter::once(Ok(self.0.clone())))
-        }
-    }
 
     fn report<const K: usize>(curvature: Curvature) -> TraceReport {
         let lif = Lif::snntorch(0.75);
         let net = Sequential::input(&[5]).linear("a", 4).neuron("l", lif).linear("b", 3).neuron("m", lif);
         let net = net.init(3).unwrap();
         let x = rate(&Tensor::full(&[6, 5], 0.6), 7, 1);
-        let data = Once(Batch { x, labels: vec![0, 1, 2, 0, 1, 2] });
+        let data = Batch { x, labels: vec![0, 1, 2, 0, 1, 2] };
         let config = TraceConfig {
             curvature,
             max_probes: 7,

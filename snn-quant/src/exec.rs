@@ -166,11 +166,9 @@ impl<M: Module> Quantized<M> {
             p.value =
                 QuantExec { inner: &mut eager, plan, scales, levels, learned_levels, noise: None }.param(p);
         });
-        let plan = QuantPlan { states: self.settled_plan().states, ..QuantPlan::default() };
-        let found =
-            |(name, spec): (&String, &StateSpec)| Some((name.clone(), Arc::new(spec.found_levels().ok()?)));
-        let levels = plan.states.iter().filter_map(found).collect();
-        Self { net, plan, scales: BTreeMap::new(), levels, learned_levels: BTreeMap::new() }
+        let plan = QuantPlan { states: self.plan.states.clone(), ..QuantPlan::default() };
+        let Self { levels, learned_levels, .. } = self.clone();
+        Self { net, plan, scales: BTreeMap::new(), levels, learned_levels }
     }
 
     /// The plan with learned levels of membranes as they are, which no longer move.

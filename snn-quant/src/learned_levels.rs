@@ -83,15 +83,14 @@ impl LevelSpec {
         let (lo, hi) = self.range();
         let n_below = self.n_below(center, n);
         let m = self.multiplier();
-        let below = (0..n_below).map(|j| {
-            let (share, slope) = share_of_powers(m, 0..j, n_below);
-            [-(1.0 - share), 0.0, (center - lo) * slope]
-        });
-        let n_above = n - n_below;
-        let above = (0..n_above).rev().map(|j| {
-            let (share, slope) = share_of_powers(m, j..n_above, n_above);
-            [0.0, share, (hi - center) * slope]
-        });
+        let below = shares_of_powers(m, n_below)
+            .into_iter()
+            .map(|[share, slope]| [-(1.0 - share), 0.0, (center - lo) * slope]);
+        // From the center on, the greatest powers come last: what is left of all when the smaller ones are taken away.
+        let above = shares_of_powers(m, n - n_below)
+            .into_iter()
+            .rev()
+            .map(|[share, slope]| [0.0, 1.0 - share, -(hi - center) * slope]);
         below.chain(above).map(|slope| slope.map(to_f32)).collect()
     }
 }
@@ -118,16 +117,18 @@ fn even_slopes(n: usize, zero: Option<usize>) -> Vec<Slope> {
     (0..n).map(slope).map(|[below, above]| [to_f32(below), to_f32(above), 0.0]).collect()
 }
 
-/// The share that the powers `m^j` of a range have of all `n`, and its derivative by `m`.
-fn share_of_powers(m: f64, of: std::ops::Range<usize>, n: usize) -> (f64, f64) {
-    let sums = |range: std::ops::Range<usize>| {
-        range.fold((0.0, 0.0), |(sum, slope), j| {
-            let slope_of = if j == 0 { 0.0 } else { count(j) * m.powf(count(j) - 1.0) };
-            (sum + m.powf(count(j)), slope + slope_of)
-        })
-    };
-    let ((part, part_slope), (all, all_slope)) = (sums(of), sums(0..n));
-    (part / all, (part_slope * all - part * all_slope) / (all * all))
+/// For each `j` below `n`, the share that the powers of `m` below the `j`-th have of all `n`, and its derivative by `m`.
+fn shares_of_powers(m: f64, n: usize) -> Vec<[f64; 2]> {
+    let mut sums = vec![[0.0; 2]];
+    for j in 0..n {
+        let slope = if j == 0 { 0.0 } else { count(j) * m.powf(count(j) - 1.0) };
+        let [sum, sum_slope] = sums[j];
+        sums.push([sum + m.powf(count(j)), sum_slope + slope]);
+    }
+    let Some([all, all_slope]) = sums.pop() else { return Vec::new() };
+    sums.into_iter()
+        .map(|[part, slope]| [part / all, (slope * all - part * all_slope) / (all * all)])
+        .collect()
 }
 
 /// A [`StateQuantMap`] whose levels come from learned numbers.
@@ -164,11 +165,28 @@ impl<S: Scalar> StateMap<S> for LearnedMap {
     fn bind(&self, params: &[S]) -> Option<Arc<dyn StateMap<S>>> {
         let values: Vec<f32> = params.iter().map(|&p| to_f32(p.to_f64())).collect();
         let spec = self.spec.settled(&values);
-        // Numbers that left their range, as after a gradient that is not finite, leave the levels as they were.
-        let table = spec.table().ok()?;
+        let Ok(table) = spec.table() else { return Some(Arc::new(Diverged)) };
         let slopes = spec.slopes(&table);
         let map = self.map.with_levels(Arc::new(StateLevels::Table(table.clone())));
         Some(Arc::new(BoundMap { map, table, slopes, params: params.to_vec(), bits: spec.bits }))
+    }
+}
+
+/// A [`LearnedMap`] whose numbers are not finite: neither are its membranes, so that a diverged run shows in its loss.
+#[derive(Debug)]
+struct Diverged;
+
+impl<S: Scalar> StateMap<S> for Diverged {
+    fn placement(&self) -> Placement {
+        Placement::BeforeSpike
+    }
+
+    fn apply(&self, _site: Site, state: &mut [S]) {
+        state.fill(S::from_f64(f64::NAN));
+    }
+
+    fn backward(&self, _site: Site, _before: &[S], g: &mut [S]) {
+        g.fill(S::from_f64(f64::NAN));
     }
 }
 

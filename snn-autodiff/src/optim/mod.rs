@@ -29,8 +29,8 @@ pub trait Optimizer: std::fmt::Debug + Send {
 /// One step of `rule` on every trained parameter that has a gradient.
 ///
 /// Step sizes of quantizers are optimized in their logarithm, so that they stay above 0 and a step of an optimizer that
-/// normalizes gradients is relative to them (Jain et al., "Trained Quantization Thresholds", 2020, arXiv:1903.08066, section
-/// 4.1). They do not decay.
+/// normalizes gradients is relative to them (Jain et al., "Trained Quantization Thresholds", 2020, arXiv:1903.08066).
+/// They do not decay.
 pub fn step(rule: &dyn Optimizer, state: &mut State, net: &mut impl Module, grads: &Grads, lr: f32) {
     let step = state.next_step();
     net.visit_params_mut(&mut |p| {

@@ -2,7 +2,7 @@
 
 use snn_autodiff::fit::Progress;
 use snn_autodiff::optim::Sgd;
-use snn_autodiff::{Batch, BatchIter, BatchSource, FitConfig, Grads, Tape, Var, fit};
+use snn_autodiff::{Batch, FitConfig, Grads, Tape, Var, fit};
 use snn_core::layer::{Builder, Conv2dConfig, NeuronKind, Sequential};
 use snn_core::loss::Loss;
 use snn_core::metrics::Recorder;
@@ -224,17 +224,11 @@ fn recorded(case: &Case<'_>, layer: &str, state: Option<usize>) -> Tensor<f32> {
 
 /// Running mean and variance after a batch, with a momentum of 1/8.
 fn running_statistics(case: &Case<'_>) -> [Tensor<f32>; 2] {
-    struct Once<'a>(&'a Batch);
-    impl BatchSource for Once<'_> {
-        fn batches(&self, _epoch: u64) -> BatchIter<'_> {
-            Box::new(std::iter::once(Ok(self.0.clone())))
-        }
-    }
     let config = FitConfig { epochs: 1, learning_rate: 0.0, norm_momentum: 0.125, ..FitConfig::default() };
     let mut net = case.net.clone();
-    let (data, sgd, mut progress) = (Once(&case.batch), Sgd::default(), Progress::default());
+    let (sgd, mut progress) = (Sgd::default(), Progress::default());
     let go_on = &mut |_: &_, _: &_, _: &_| ControlFlow::Continue(());
-    fit(&mut net, &data, &case.loss, &sgd, &config, &mut progress, go_on).unwrap();
+    fit(&mut net, &case.batch, &case.loss, &sgd, &config, &mut progress, go_on).unwrap();
     let mut statistics = Tensor::zeros(&[0]);
     net.visit_params(&mut |p| {
         if p.name == "norm.stats" {

@@ -72,6 +72,9 @@ impl QuantConfig {
         let mut plain = self.clone();
         if plain.epochs == 0 {
             plain.learning_rate = default.learning_rate;
+            if plain.state_range == StateRange::Learned {
+                plain.state_range = StateRange::Declared;
+            }
         }
         if plain.state_range == StateRange::Calibrated {
             plain.lower_limit = default.lower_limit;

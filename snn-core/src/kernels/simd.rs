@@ -283,6 +283,18 @@ pub mod x86 {
     use std::arch::x86_64::*;
     use std::sync::OnceLock;
 
+    /// Calls a function for a number of registers that is known when compiling, one of the listed or else the last: its loops
+    /// have no branches.
+    macro_rules! in_registers {
+        ($f:ident, $n:ident of [$($known:literal)+] or $last:literal, $args:tt) => {
+            match $n {
+                $($known => in_registers!($f, $known, $args),)+
+                _ => in_registers!($f, $last, $args),
+            }
+        };
+        ($f:ident, $n:literal, ($($arg:expr),+)) => { $f::<$n>($($arg),+) };
+    }
+
     /// Instruction sets from the narrowest vectors to the widest.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     enum Width {
@@ -359,16 +371,8 @@ pub mod x86 {
             for first in (0..len).step_by(64) {
                 let size = [rows, 64.min(len - first)];
                 let (x, y) = ((&x[first..], x_stride), (&mut y[first..], y_stride));
-                match size[1].div_ceil(8) {
-                    1 => add_many_halves::<1>(self, a, x, y, size),
-                    2 => add_many_halves::<2>(self, a, x, y, size),
-                    3 => add_many_halves::<3>(self, a, x, y, size),
-                    4 => add_many_halves::<4>(self, a, x, y, size),
-                    5 => add_many_halves::<5>(self, a, x, y, size),
-                    6 => add_many_halves::<6>(self, a, x, y, size),
-                    7 => add_many_halves::<7>(self, a, x, y, size),
-                    _ => add_many_halves::<8>(self, a, x, y, size),
-                }
+                let n = size[1].div_ceil(8);
+                in_registers!(add_many_halves, n of [1 2 3 4 5 6 7] or 8, (self, a, x, y, size));
             }
         }
     }
@@ -450,18 +454,8 @@ pub mod x86 {
             for first in (0..len).step_by(160) {
                 let size = [rows, 160.min(len - first)];
                 let (x, y) = ((&x[first..], x_stride), (&mut y[first..], y_stride));
-                match size[1].div_ceil(16) {
-                    1 => add_many_registers::<1>(self, a, x, y, size),
-                    2 => add_many_registers::<2>(self, a, x, y, size),
-                    3 => add_many_registers::<3>(self, a, x, y, size),
-                    4 => add_many_registers::<4>(self, a, x, y, size),
-                    5 => add_many_registers::<5>(self, a, x, y, size),
-                    6 => add_many_registers::<6>(self, a, x, y, size),
-                    7 => add_many_registers::<7>(self, a, x, y, size),
-                    8 => add_many_registers::<8>(self, a, x, y, size),
-                    9 => add_many_registers::<9>(self, a, x, y, size),
-                    _ => add_many_registers::<10>(self, a, x, y, size),
-                }
+                let n = size[1].div_ceil(16);
+                in_registers!(add_many_registers, n of [1 2 3 4 5 6 7 8 9] or 10, (self, a, x, y, size));
             }
         }
 
