@@ -8,6 +8,7 @@
 use crate::grads::Grads;
 use crate::optim::{self, Optimizer, Schedule, State, clip_norm};
 use crate::ranks::{Alone, BatchSum, Ranks, share};
+use crate::readings::Readings;
 use crate::tape::Tape;
 use rayon::prelude::*;
 use snn_core::loss::{self, Loss};
@@ -428,11 +429,13 @@ fn learn<M: Module + Sync>(
     let size = if net.needs_whole_batch() { n } else { config.micro_batch.unwrap_or(n).clamp(1, n) };
     let seed = sub_seed(config.seed, &format!("dropout/{}/{index}", progress.epoch));
     let shared: &M = net;
+    let readings = Readings::of(shared, &Pass::training(seed));
+    let values = readings.values();
     let parts: Result<Vec<Part>, FitError> = share(ranks, n.div_ceil(size))
         .into_par_iter()
         .map(|i| {
             let pass = Pass::training(sub_seed(seed, &i.to_string()));
-            run_part(shared, &batch.samples(i * size, size), task.loss, n, &pass)
+            run_part(shared, Tape::reading(&values), &batch.samples(i * size, size), (task.loss, n), &pass)
         })
         .collect();
     let parts = parts?;
@@ -444,6 +447,7 @@ fn learn<M: Module + Sync>(
         update_statistics(net, part.statistics, config.norm_momentum);
     }
     let BatchSum { loss, correct, mut grads } = sum.of_all_ranks(ranks, net);
+    readings.backward(&mut grads);
     if !loss.is_finite() {
         return Err(FitError::Diverged { epoch: progress.epoch, batch: index, loss });
     }
@@ -468,12 +472,11 @@ fn check_finite<M: Module>(net: &M, epoch: u64, batch: u64) -> Result<(), FitErr
 
 fn run_part<M: Module>(
     net: &M,
+    mut tape: Tape<'_, f32>,
     batch: &Batch,
-    loss: &Loss,
-    normalizer: usize,
+    (loss, normalizer): (&Loss, usize),
     pass: &Pass,
 ) -> Result<Part, FitError> {
-    let mut tape = Tape::<f32>::new();
     let x = tape.input(&batch.x);
     let y = net.forward(&mut tape, &x, pass);
     check_labels(loss, tape.value(y), &batch.labels)?;

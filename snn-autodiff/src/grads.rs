@@ -32,6 +32,11 @@ impl<S: Scalar> Grads<S> {
         self.tensors.insert(name.into(), tensor);
     }
 
+    /// Takes the tensor of a parameter out.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Tensor<S>> {
+        self.tensors.remove(name)
+    }
+
     /// Adds to the tensor of a parameter.
     ///
     /// # Panics

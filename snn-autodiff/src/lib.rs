@@ -20,6 +20,7 @@ pub mod hvp;
 pub mod optim;
 pub mod profile;
 pub mod ranks;
+mod readings;
 pub mod tape;
 
 pub use fit::{Batch, BatchIter, BatchSource, Evaluation, FitConfig, evaluate, fit};

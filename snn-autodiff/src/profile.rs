@@ -156,7 +156,7 @@ impl Profiler<'_> {
     fn backward(&mut self, loss: Var) {
         let (ops, params) = (&mut self.ops, &self.params);
         let seed = Tensor::full(self.tape.value(loss).shape(), 1.0);
-        self.tape.walk_back(loss, seed, &mut |var, inputs, op, ctx| {
+        self.tape.walk_back(vec![(loss, seed)], &mut |var, inputs, op, ctx| {
             let is_param: Vec<bool> = inputs.iter().map(|v| params.contains_key(&v.index())).collect();
             let (of_params, params_time) = timed_backward(op, ctx, |i| is_param[i]);
             let (of_inputs, inputs_time) = timed_backward(op, ctx, |i| !is_param[i]);
@@ -261,12 +261,14 @@ mod tests {
         let y = net.forward(&mut tape, &x, &Pass::training(0));
         let loss = tape.apply(Loss::CrossEntropyCount.op(&batch.labels, 5), &[&y]);
         let plain = tape.backward(loss);
-        let split =
-            tape.walk_back(loss, Tensor::full(tape.value(loss).shape(), 1.0), &mut |_, _, op, ctx| {
+        let split = tape.walk_back(
+            vec![(loss, Tensor::full(tape.value(loss).shape(), 1.0))],
+            &mut |_, _, op, ctx| {
                 let (first, _) = timed_backward(op, ctx, |i| i == 0);
                 let (rest, _) = timed_backward(op, ctx, |i| i != 0);
                 first.into_iter().zip(rest).map(|(a, b)| a.or(b)).collect()
-            });
+            },
+        );
         assert_eq!(plain, split);
     }
 }

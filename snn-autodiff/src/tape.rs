@@ -4,6 +4,7 @@ use crate::grads::Grads;
 use snn_core::exec::{Exec, ParamReader};
 use snn_core::op::{Backward, Op, Saved};
 use snn_core::{Param, Scalar, Tensor};
+use std::collections::BTreeMap;
 
 /// Records the ops of one forward pass. The order of recording is the order of computation, so that the backward is one
 /// loop in reverse.
@@ -27,6 +28,10 @@ pub struct Tape<'a, S: Scalar> {
     leaves: Vec<(String, Var)>,
     recorded: Vec<(String, Var)>,
     params: ParamReader<'a, S>,
+    /// Found before, to be taken as they are.
+    readings: Option<&'a BTreeMap<String, Tensor<S>>>,
+    /// Found by this tape.
+    read_through: Vec<(String, Var)>,
 }
 
 /// A value on a tape.
@@ -75,7 +80,19 @@ impl<'a, S: Scalar> Tape<'a, S> {
     /// Hessian-vector products.
     #[must_use]
     pub fn with_params(params: ParamReader<'a, S>) -> Self {
-        Self { nodes: Vec::new(), leaves: Vec::new(), recorded: Vec::new(), params }
+        let (nodes, leaves, recorded, read_through) = Default::default();
+        Self { nodes, leaves, recorded, params, readings: None, read_through }
+    }
+
+    /// An empty tape that takes what parameters are read as from `readings`, and keeps gradients by these values under
+    /// the names of the parameters.
+    pub(crate) fn reading(readings: &'a BTreeMap<String, Tensor<S>>) -> Self {
+        Self { readings: Some(readings), ..Self::new() }
+    }
+
+    /// Names of the parameters that were read through ops, with what they were read as.
+    pub(crate) fn read_through(&self) -> &[(String, Var)] {
+        &self.read_through
     }
 
     /// The tensor behind a handle.
@@ -117,16 +134,23 @@ impl<'a, S: Scalar> Tape<'a, S> {
     /// If `seed` does not have the shape of `y`.
     #[must_use]
     pub fn backward_from(&self, y: Var, seed: Tensor<S>) -> Grads<S> {
-        self.walk_back(y, seed, &mut |_, _, op, ctx| op.backward(ctx))
+        self.backward_from_all(vec![(y, seed)])
     }
 
-    /// [`Tape::backward_from`] with the backward of each op called by `step(value, inputs, op, context)`.
-    pub(crate) fn walk_back(&self, y: Var, seed: Tensor<S>, step: &mut StepBack<'_, S>) -> Grads<S> {
-        assert_eq!(self.value(y).shape(), seed.shape(), "backward_from: shape of the seed");
+    /// [`Tape::backward_from`] for the sum over several values.
+    pub(crate) fn backward_from_all(&self, seeds: Vec<(Var, Tensor<S>)>) -> Grads<S> {
+        self.walk_back(seeds, &mut |_, _, op, ctx| op.backward(ctx))
+    }
+
+    /// [`Tape::backward_from_all`] with the backward of each op called by `step(value, inputs, op, context)`.
+    pub(crate) fn walk_back(&self, seeds: Vec<(Var, Tensor<S>)>, step: &mut StepBack<'_, S>) -> Grads<S> {
         let mut slots: Vec<Option<Tensor<S>>> = self.nodes.iter().map(|_| None).collect();
-        slots[y.0] = Some(seed);
+        for (y, seed) in seeds {
+            assert_eq!(self.value(y).shape(), seed.shape(), "backward_from: shape of the seed");
+            slots[y.0] = Some(seed);
+        }
         let mut grads = Grads::new();
-        for i in (0..=y.0).rev().filter(|&i| self.nodes[i].needs_grad) {
+        for i in (0..self.nodes.len()).rev().filter(|&i| self.nodes[i].needs_grad) {
             let node = &self.nodes[i];
             let Some(op) = &node.op else { continue };
             if let Some(gy) = slots[i].take() {
@@ -161,6 +185,15 @@ impl<'a, S: Scalar> Tape<'a, S> {
         Var(self.nodes.len() - 1)
     }
 
+    /// A leaf whose gradient, if wanted, is that of `p`.
+    fn param_leaf(&mut self, p: &Param, value: Tensor<S>, needs_grad: bool) -> Var {
+        let var = self.leaf(value, needs_grad);
+        if needs_grad {
+            self.leaves.push((p.name.clone(), var));
+        }
+        var
+    }
+
     fn leaf(&mut self, value: Tensor<S>, needs_grad: bool) -> Var {
         self.push(Node { op: None, inputs: Vec::new(), value, saved: Saved::discarding(), needs_grad })
     }
@@ -175,11 +208,17 @@ impl<S: Scalar> Exec for Tape<'_, S> {
     }
 
     fn param(&mut self, p: &Param) -> Var {
-        let value = (self.params)(p);
-        let var = self.leaf(value, p.is_trained());
-        if p.is_trained() {
-            self.leaves.push((p.name.clone(), var));
+        self.param_leaf(p, (self.params)(p), p.is_trained())
+    }
+
+    fn param_through(&mut self, p: &Param, op: Box<dyn Op<S>>, others: &[&Param]) -> Var {
+        let params = || [p].into_iter().chain(others.iter().copied());
+        if let Some(value) = self.readings.and_then(|readings| readings.get(&p.name)) {
+            return self.param_leaf(p, value.clone(), params().any(Param::is_trained));
         }
+        let values: Vec<Var> = params().map(|p| self.param(p)).collect();
+        let var = self.apply(op, &values.iter().collect::<Vec<_>>());
+        self.read_through.push((p.name.clone(), var));
         var
     }
 

@@ -398,11 +398,13 @@ mod history {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use snn_autodiff::Batch;
     use snn_autodiff::BatchIter;
+    use snn_autodiff::{Batch, fit};
     use snn_core::Tensor;
     use snn_core::encode::rate;
     use snn_core::neuron::Lif;
+    use snn_quant::uniform::{ScaleRule, UniformSpec};
+    use snn_quant::{BitWidth, FixedPointSpec, QuantPlan, QuantSpec, Quantized};
 
     struct Noise;
 
@@ -460,6 +462,31 @@ mod tests {
             |records: &[EpochRecord]| records.iter().map(|r| (r.loss, r.val_accuracy)).collect::<Vec<_>>();
         assert_eq!(losses(&again), losses(&records));
         assert_eq!(checkpoint_params(&path).unwrap(), io::params(&whole));
+    }
+
+    /// Parameters after four epochs, weights quantized as `spec` says.
+    fn quantized(spec: &QuantSpec, micro_batch: usize) -> Vec<f32> {
+        let plan = QuantPlan::same_for_all(["fc1.weight", "fc2.weight"], spec);
+        let mut net = Quantized::new(net(), &["lif1".to_owned()].into(), plan).unwrap();
+        let config = FitConfig { epochs: 4, micro_batch: Some(micro_batch), ..FitConfig::default() };
+        let (loss, mut progress) = (Loss::CrossEntropyMean, Progress::default());
+        let go_on = &mut |_: &Event, _: &_, _: &_| ControlFlow::Continue(());
+        fit(&mut net, &Noise, &loss, &Adam::default(), &config, &mut progress, go_on).unwrap();
+        let mut all = Vec::new();
+        net.visit_params(&mut |p| all.extend_from_slice(p.value.as_slice()));
+        all
+    }
+
+    /// Scales and draws are those of the batch, whatever part of it is at hand.
+    #[test]
+    fn weights_are_quantized_once_for_all_parts_of_a_batch() {
+        let bits = BitWidth::new(3).unwrap();
+        let learned = UniformSpec { scale: ScaleRule::Learned, ..UniformSpec::new(bits) };
+        let drawn = QuantSpec::FixedPoint(FixedPointSpec::lui_neftci(bits, 5));
+        for spec in [QuantSpec::Uniform(learned), drawn] {
+            let (whole, parts) = (quantized(&spec, 4), quantized(&spec, 1));
+            snn_testkit::assert_close("parameters", &parts, &whole, 1e-4, 1e-4);
+        }
     }
 
     #[test]

@@ -25,6 +25,14 @@ pub trait Exec {
     /// Reads a parameter.
     fn param(&mut self, p: &Param) -> Self::Value;
 
+    /// Reads a parameter through an op of parameters alone, such as a quantizer: the value of `op` on `p` and `others`,
+    /// which has the shape of `p` and is read in its place everywhere. Interpreters that run several passes on the same
+    /// parameters compute it once ([`Module::read_params`](crate::Module::read_params)).
+    fn param_through(&mut self, p: &Param, op: Box<dyn Op<Self::S>>, others: &[&Param]) -> Self::Value {
+        let values: Vec<Self::Value> = [p].iter().chain(others).map(|p| self.param(p)).collect();
+        self.apply(op, &values.iter().collect::<Vec<_>>())
+    }
+
     /// Applies an op.
     fn apply(&mut self, op: Box<dyn Op<Self::S>>, x: &[&Self::Value]) -> Self::Value;
 

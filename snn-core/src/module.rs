@@ -90,6 +90,12 @@ pub trait Module {
     /// Runs the network on `x` of shape `[T, B, features…]`.
     fn forward<E: Exec>(&self, e: &mut E, x: &E::Value, pass: &Pass) -> E::Value;
 
+    /// Reads each parameter that the network reads through ops of parameters alone, as [`forward`](Self::forward) does;
+    /// nothing by default.
+    fn read_params<E: Exec>(&self, e: &mut E, pass: &Pass) {
+        let _ = (e, pass);
+    }
+
     /// Shows every parameter, in a fixed order.
     fn visit_params(&self, f: &mut dyn FnMut(&Param));
 

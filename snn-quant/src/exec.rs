@@ -36,16 +36,14 @@ impl<E: Exec> Exec for QuantExec<'_, E> {
     }
 
     fn param(&mut self, p: &Param) -> E::Value {
-        let value = self.inner.param(p);
-        let Some(spec) = self.plan.weights.get(&p.name) else { return value };
+        let Some(spec) = self.plan.weights.get(&p.name) else { return self.inner.param(p) };
         let op = Box::new(FakeQuant { spec: spec.clone(), step: self.noise });
-        match self.scales.get(&p.name) {
-            Some(scale) => {
-                let scale = self.inner.param(scale);
-                self.inner.apply(op, &[&value, &scale])
-            }
-            None => self.inner.apply(op, &[&value]),
-        }
+        let scale = self.scales.get(&p.name);
+        self.inner.param_through(p, op, scale.as_slice())
+    }
+
+    fn param_through(&mut self, p: &Param, op: Box<dyn Op<E::S>>, others: &[&Param]) -> E::Value {
+        self.inner.param_through(p, op, others)
     }
 
     fn apply(&mut self, op: Box<dyn Op<E::S>>, x: &[&E::Value]) -> E::Value {
@@ -161,14 +159,17 @@ impl<M: Module> Quantized<M> {
     {
         let mut net = self.net.clone();
         net.visit_params_mut(&mut |p| {
-            let mut eager = Eager::<f32>::new();
-            let Self { plan, scales, levels, learned_levels, .. } = self;
-            p.value =
-                QuantExec { inner: &mut eager, plan, scales, levels, learned_levels, noise: None }.param(p);
+            p.value = self.exec(&mut Eager::<f32>::new(), &Pass::inference()).param(p);
         });
         let plan = QuantPlan { states: self.plan.states.clone(), ..QuantPlan::default() };
         let Self { levels, learned_levels, .. } = self.clone();
         Self { net, plan, scales: BTreeMap::new(), levels, learned_levels }
+    }
+
+    /// `e`, reading through the plan.
+    fn exec<'a, E>(&'a self, e: &'a mut E, pass: &Pass) -> QuantExec<'a, E> {
+        let Self { plan, scales, levels, learned_levels, .. } = self;
+        QuantExec { inner: e, plan, scales, levels, learned_levels, noise: pass.noise }
     }
 
     /// The plan with learned levels of membranes as they are, which no longer move.
@@ -191,9 +192,16 @@ impl<M: Module> Quantized<M> {
 
 impl<M: Module> Module for Quantized<M> {
     fn forward<E: Exec>(&self, e: &mut E, x: &E::Value, pass: &Pass) -> E::Value {
-        let Self { net, plan, scales, levels, learned_levels } = self;
-        let mut exec = QuantExec { inner: e, plan, scales, levels, learned_levels, noise: pass.noise };
-        net.forward(&mut exec, x, pass)
+        self.net.forward(&mut self.exec(e, pass), x, pass)
+    }
+
+    fn read_params<E: Exec>(&self, e: &mut E, pass: &Pass) {
+        let mut exec = self.exec(e, pass);
+        self.net.visit_params(&mut |p| {
+            if self.plan.weights.contains_key(&p.name) {
+                exec.param(p);
+            }
+        });
     }
 
     fn visit_params(&self, f: &mut dyn FnMut(&Param)) {

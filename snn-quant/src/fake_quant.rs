@@ -48,11 +48,25 @@ impl FakeQuant {
         }
     }
 
-    /// 1 where the gradient passes, 0 where it is masked.
-    fn slopes(&self, w: &[f32], params: &QuantParams) -> Vec<f32> {
+    /// The tangents of values times 1 where the gradient passes, 0 where it is masked.
+    fn levels_with_tangents<S: Scalar>(&self, x: &Tensor<S>, w: Vec<f32>, params: &QuantParams) -> Vec<S> {
+        let ones = vec![1.0; w.len()];
+        let slopes = crate::ste_backward(&w, params, &ones, self.spec.clip_grad());
+        let levels = self.levels(w, params);
+        let jets = x.as_slice().iter().zip(levels.iter().zip(&slopes));
+        jets.map(|(w, (&level, &slope))| w.jet(real(level), real(slope))).collect()
+    }
+
+    /// `gy` where the gradient passes, 0 where it is masked.
+    fn masked<S: Scalar>(&self, w: &[f32], params: &QuantParams, gy: &Tensor<S>) -> Tensor<S> {
         match self.spec.clip_grad() {
-            ClipGrad::Pass => vec![1.0; w.len()],
-            ClipGrad::Zero => crate::ste_backward(w, params, &vec![1.0; w.len()], ClipGrad::Zero),
+            ClipGrad::Pass => gy.clone(),
+            ClipGrad::Zero => {
+                let passes = params.map(w, |grid, &v| grid.contains(v));
+                let masked =
+                    gy.as_slice().iter().zip(passes).map(|(&g, pass)| if pass { g } else { S::ZERO });
+                Tensor::new(gy.shape(), masked.collect())
+            }
         }
     }
 }
@@ -66,21 +80,19 @@ impl<S: Scalar> Op<S> for FakeQuant {
         let Ok((w, params)) = self.params(x) else {
             return x[0].map(|_| S::from_f64(f64::NAN));
         };
-        let slopes = self.slopes(&w, &params);
-        let levels = self.levels(w, &params);
-        let jets = x[0].as_slice().iter().zip(levels.iter().zip(&slopes));
-        Tensor::new(x[0].shape(), jets.map(|(w, (&level, &slope))| w.jet(real(level), real(slope))).collect())
+        let levels = if S::IS_REAL {
+            self.levels(w, &params).into_iter().map(constant).collect()
+        } else {
+            self.levels_with_tangents(x[0], w, &params)
+        };
+        Tensor::new(x[0].shape(), levels)
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
         let Ok((w, params)) = self.params(ctx.x) else {
             return vec![None; ctx.x.len()];
         };
-        let mut grads = vec![ctx.grad(0, || {
-            let slopes = self.slopes(&w, &params);
-            let products = ctx.gy.as_slice().iter().zip(&slopes).map(|(&g, &slope)| g * constant(slope));
-            Tensor::new(ctx.gy.shape(), products.collect())
-        })];
+        let mut grads = vec![ctx.grad(0, || self.masked(&w, &params, ctx.gy))];
         if ctx.x.len() > 1 {
             grads.push(ctx.grad(1, || {
                 let by_scale = lsq_scale_backward(&w, &params, &to_f32(ctx.gy));

@@ -42,7 +42,8 @@ pub fn lsq_scale_backward(x: &[f32], params: &QuantParams, gy: &[f32]) -> Vec<f3
     let mut sums = vec![(0.0, 0usize); params.grids().len()];
     for ((channel, grid, run), (_, _, g_run)) in params.runs(x).zip(params.runs(gy)) {
         let (sum, n) = &mut sums[channel];
-        *sum += run.iter().zip(g_run).map(|(&v, &g)| scale_slope(grid, v) * f64::from(g)).sum::<f64>();
+        let products = run.iter().zip(g_run).map(|(&v, &g)| f64::from(scale_slope(grid, v)) * f64::from(g));
+        *sum += products.sum::<f64>();
         *n += run.len();
     }
     let scaled = |((sum, n), grid): ((f64, usize), &Grid)| {
@@ -52,10 +53,9 @@ pub fn lsq_scale_backward(x: &[f32], params: &QuantParams, gy: &[f32]) -> Vec<f3
 }
 
 /// `d fake_quant(v) / d scale` with the rounding passed straight through.
-fn scale_slope(grid: Grid, v: f32) -> f64 {
-    let whole = f64::from(grid.code(v) - grid.zero_point());
+fn scale_slope(grid: Grid, v: f32) -> f32 {
     let rounds = grid.contains(v) && grid.codes() != CodeSet::Sign;
-    if rounds { whole - f64::from(v) / f64::from(grid.scale()) } else { whole }
+    if rounds { grid.whole(v) - v / grid.scale() } else { grid.whole(v) }
 }
 
 #[cfg(test)]

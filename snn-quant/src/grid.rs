@@ -177,7 +177,7 @@ impl Grid {
     /// `code - zero_point` of the nearest level, as a float. Clamping before rounding is the same as after,
     /// because the bounds are whole, and keeps the argument of the rounding small.
     #[inline]
-    fn whole(self, x: f32) -> f32 {
+    pub(crate) fn whole(self, x: f32) -> f32 {
         match self.codes {
             CodeSet::Sign => (x + 0.0).signum(),
             CodeSet::Range { .. } => {

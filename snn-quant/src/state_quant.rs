@@ -125,9 +125,14 @@ impl<S: Scalar> StateMap<S> for StateQuantMap {
             levels.iter_mut().zip(block.iter()).for_each(|(level, &u)| *level = value(u));
             self.round(site, k * BLOCK, levels);
             for (u, &level) in block.iter_mut().zip(levels.iter()) {
-                *u = u.jet(real(level), real(self.slope(value(*u))));
+                let slope = if S::IS_REAL { 1.0 } else { self.slope(value(*u)) };
+                *u = u.jet(real(level), real(slope));
             }
         }
+    }
+
+    fn is_straight_through(&self) -> bool {
+        self.clip_grad == ClipGrad::Pass
     }
 
     fn backward(&self, site: Site, before: &[S], g: &mut [S]) {

@@ -117,6 +117,14 @@ impl Module for Network {
         }
     }
 
+    fn read_params<E: Exec>(&self, e: &mut E, pass: &Pass) {
+        match self {
+            Self::Float(net) => net.read_params(e, pass),
+            Self::Quantized(net) => net.read_params(e, pass),
+            Self::Exact(net) => net.read_params(e, pass),
+        }
+    }
+
     fn visit_params(&self, f: &mut dyn FnMut(&Param)) {
         match self {
             Self::Float(net) => net.visit_params(f),

@@ -1,6 +1,6 @@
 //! Neurons whose spikes of the step before come back through a weight matrix.
 
-use super::scan::{NeuronOp, Scan, ScanState, StepBack, Trajectory, steps};
+use super::scan::{Kept, NeuronOp, Scan, ScanState, StepBack, Trajectory, steps};
 use super::{Dynamics, Site, StateMap};
 use crate::kernels::gemm::{Gemm, GemmOperand, Into};
 use crate::kernels::spike_matmul;
@@ -28,7 +28,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
         Self { scan }
     }
 
-    fn run(&self, x: &[&Tensor<S>]) -> Trajectory<S> {
+    fn run(&self, kept: Kept, x: &[&Tensor<S>]) -> Trajectory<S> {
         let [cur, weight, bias] = [x[0], x[1], x[2]];
         let (n_steps, n) = steps(cur);
         let features = features(cur, weight);
@@ -45,7 +45,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
             let site = Site { state: 0, step: t, offset: 0 };
             let mut trace: [&mut [S]; N] = states.each_mut().map(|s| &mut s[at.clone()]);
             let mut parts = state.each_mut().map(Vec::as_mut_slice);
-            self.scan.step(site, &total, &mut parts, &mut trace, &mut spikes[at]);
+            self.scan.step((site, kept), &total, &mut parts, &mut trace, &mut spikes[at]);
         }
         Trajectory {
             spikes: Tensor::new(cur.shape(), spikes),
@@ -86,7 +86,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
                 S::gemm(shape, later, GemmOperand::Rows(&to_from), &mut g_out);
             }
             let before = (t > 0).then(|| slice(t - 1));
-            let step = StepBack { site: site(t), at_spike: slice(t), before, g_out: &g_out };
+            let step = StepBack { site: site(t), kept: slice(t), before, g_out: &g_out };
             let mut parts = g.each_mut().map(Vec::as_mut_slice);
             self.scan.step_backward(&step, &mut carried, &mut parts, &mut g_cur[at]);
         }
@@ -125,7 +125,8 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Op<S> for RecurrentScan<D, S, N>
     }
 
     fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
-        let run = self.bound(x).run(x);
+        let bound = self.bound(x);
+        let run = bound.run(bound.scan.kept_for_backward(), x);
         run.states.into_iter().for_each(|s| saved.put(s));
         run.spikes
     }
@@ -148,6 +149,6 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> NeuronOp<S> for RecurrentScan<D,
     }
 
     fn trajectory(&self, x: &[&Tensor<S>]) -> Trajectory<S> {
-        self.bound(x).run(x)
+        self.bound(x).run(Kept::BeforeMap, x)
     }
 }

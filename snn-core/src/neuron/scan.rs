@@ -39,10 +39,22 @@ pub struct ScanState<S> {
     pub variables: Vec<Vec<S>>,
 }
 
+/// The state of a step that a scan keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// As it comes to the spike test, before a state map.
+    BeforeMap,
+    /// As the step fires from it, behind a state map that acts before the spike.
+    FiredFrom,
+}
+
 /// What is carried from step to step on the way back.
 pub(super) struct Carried<S, const N: usize> {
     /// The state that the step fired from.
-    pub(super) fired_from: [Vec<S>; N],
+    fired_from: [Vec<S>; N],
+    /// Room for a state that was stored, and for spikes that nobody wants.
+    stored: [Vec<S>; N],
+    spikes: Vec<S>,
     /// Gradients by the numbers that the state map learns, so far.
     pub(super) g_params: Vec<S>,
 }
@@ -50,8 +62,8 @@ pub(super) struct Carried<S, const N: usize> {
 /// What is known of a time step that is walked backwards.
 pub(super) struct StepBack<'a, S, const N: usize> {
     pub(super) site: Site,
-    /// The state at the spike test, before the map.
-    pub(super) at_spike: [&'a [S]; N],
+    /// The state that was kept.
+    pub(super) kept: [&'a [S]; N],
     /// The same of the step before; none in the first step, which comes from rest.
     pub(super) before: Option<[&'a [S]; N]>,
     /// Gradient by the output.
@@ -62,7 +74,7 @@ pub(super) struct StepBack<'a, S, const N: usize> {
 ///
 /// Forward, for each step: *integrate*, the state map if it acts before the spike, *fire*, the state map if it acts on
 /// store. Backward is the mirrored loop (backpropagation through time). Saved: each state variable at the spike test,
-/// before the map; all else is recomputed.
+/// behind a map that gradients pass as they are, before any other; all else is recomputed.
 #[derive(Clone, Debug)]
 pub struct Scan<D, S: Scalar, const N: usize> {
     pub(super) dynamics: D,
@@ -80,6 +92,11 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
     /// # Panics
     /// If `cur` has fewer than two axes, or `start` was made by a layer of another size.
     pub fn run(&self, cur: &Tensor<S>, start: Option<&ScanState<S>>) -> Trajectory<S> {
+        self.run_keeping(Kept::BeforeMap, cur, start)
+    }
+
+    /// [`run`](Self::run) with these states.
+    fn run_keeping(&self, kept: Kept, cur: &Tensor<S>, start: Option<&ScanState<S>>) -> Trajectory<S> {
         let (n_steps, n) = steps(cur);
         let mut state: [Vec<S>; N] = match start {
             Some(s) => std::array::from_fn(|k| s.variables[k].clone()),
@@ -94,7 +111,8 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
                 let at = t * n + first..t * n + last;
                 let mut trace: [&mut [S]; N] = states.each_mut().map(|s| &mut s[at.clone()]);
                 let site = Site { state: 0, step: t, offset: first };
-                self.step(site, &cur.as_slice()[at.clone()], &mut part, &mut trace, &mut spikes[at.clone()]);
+                let cur = &cur.as_slice()[at.clone()];
+                self.step((site, kept), cur, &mut part, &mut trace, &mut spikes[at.clone()]);
             }
         }
         Trajectory {
@@ -110,10 +128,23 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         Self { map: bound.or_else(|| self.map.clone()), ..self.clone() }
     }
 
-    /// What is carried into the last step on the way back, `at_spike` being its state at the spike test.
-    pub(super) fn carried(&self, site: Site, at_spike: [&[S]; N]) -> Carried<S, N> {
+    /// What the backward needs of the states.
+    pub(super) fn kept_for_backward(&self) -> Kept {
+        match &self.map {
+            Some(map) if map.placement() == Placement::OnStore || !map.is_straight_through() => {
+                Kept::BeforeMap
+            }
+            _ => Kept::FiredFrom,
+        }
+    }
+
+    /// What is carried into the last step on the way back, of which `kept` was kept.
+    pub(super) fn carried(&self, site: Site, kept: [&[S]; N]) -> Carried<S, N> {
         let n_params = self.map.as_ref().map_or(0, |map| map.n_params());
-        Carried { fired_from: self.fired_from(site, at_spike), g_params: vec![S::ZERO; n_params] }
+        let mut fired_from = kept.map(<[S]>::to_vec);
+        self.map_kept(site, &mut fired_from);
+        let (stored, spikes) = (fired_from.clone(), vec![S::ZERO; kept[0].len()]);
+        Carried { fired_from, stored, spikes, g_params: vec![S::ZERO; n_params] }
     }
 
     /// The gradient by the learned numbers from its sum over all neurons; none if there are none.
@@ -123,10 +154,10 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         Some(Tensor::new(&[sums.len()], sums.into_iter().map(|sum| sum * factor).collect()))
     }
 
-    /// One time step of a slice of neurons; `trace` receives the state at the spike test.
+    /// One time step of a slice of neurons; `trace` receives the state to keep.
     pub(super) fn step(
         &self,
-        site: Site,
+        (site, kept): (Site, Kept),
         cur: &[S],
         state: &mut [&mut [S]; N],
         trace: &mut [&mut [S]; N],
@@ -136,10 +167,15 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
             return scan::step(self.dynamics, cur, state, trace, spikes);
         }
         integrate(self.dynamics, cur, state);
+        if kept == Kept::FiredFrom {
+            self.map_states(Placement::BeforeSpike, site, state);
+        }
         for (trace, state) in trace.iter_mut().zip(state.iter()) {
             trace.copy_from_slice(state);
         }
-        self.map_states(Placement::BeforeSpike, site, state);
+        if kept == Kept::BeforeMap {
+            self.map_states(Placement::BeforeSpike, site, state);
+        }
         fire(self.dynamics, state, spikes);
         self.map_states(Placement::OnStore, site, state);
     }
@@ -154,47 +190,60 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         g: &mut [&mut [S]; N],
         g_cur: &mut [S],
     ) {
-        if let (None, Some(before)) = (&self.map, step.before) {
-            return scan::step_backward(self.dynamics, step.at_spike, before, step.g_out, g, g_cur);
+        match (self.kept_for_backward(), step.before) {
+            (Kept::FiredFrom, Some(before)) => {
+                scan::step_backward(self.dynamics, step.kept, before, step.g_out, g, g_cur);
+            }
+            (Kept::FiredFrom, None) => {
+                fire_backward(self.dynamics, step.kept, step.g_out, g);
+                carried.stored.iter_mut().for_each(|plane| plane.fill(S::ZERO));
+                integrate_backward(self.dynamics, slices(&carried.stored), g, g_cur);
+            }
+            (Kept::BeforeMap, _) => self.step_backward_through_map(step, carried, g, g_cur),
         }
+    }
+
+    fn step_backward_through_map(
+        &self,
+        step: &StepBack<'_, S, N>,
+        carried: &mut Carried<S, N>,
+        g: &mut [&mut [S]; N],
+        g_cur: &mut [S],
+    ) {
+        let Carried { fired_from, stored, spikes, g_params, .. } = carried;
         if self.acts(Placement::OnStore) {
-            let mut after = carried.fired_from.clone();
-            fire(
-                self.dynamics,
-                &mut after.each_mut().map(Vec::as_mut_slice),
-                &mut vec![S::ZERO; g_cur.len()],
-            );
-            self.map_backward(step.site, after.each_ref().map(Vec::as_slice), g, &mut carried.g_params);
+            stored.clone_from(fired_from);
+            fire(self.dynamics, &mut planes(stored), spikes);
+            self.map_backward(step.site, slices(stored), g, g_params);
         }
-        let fired_at =
-            if self.map.is_none() { step.at_spike } else { carried.fired_from.each_ref().map(Vec::as_slice) };
-        fire_backward(self.dynamics, fired_at, step.g_out, g);
+        fire_backward(self.dynamics, slices(fired_from), step.g_out, g);
         if self.acts(Placement::BeforeSpike) {
-            self.map_backward(step.site, step.at_spike, g, &mut carried.g_params);
+            self.map_backward(step.site, step.kept, g, g_params);
         }
-        let stored = self.stored_before(step, &mut carried.fired_from);
-        integrate_backward(self.dynamics, stored.each_ref().map(Vec::as_slice), g, g_cur);
+        self.look_back(step, carried);
+        integrate_backward(self.dynamics, slices(&carried.stored), g, g_cur);
     }
 
-    /// The state that a step fires from, recomputed from that at its spike test.
-    pub(super) fn fired_from(&self, site: Site, at_spike: [&[S]; N]) -> [Vec<S>; N] {
-        let mut state = at_spike.map(<[S]>::to_vec);
-        self.map_states(Placement::BeforeSpike, site, &mut state.each_mut().map(Vec::as_mut_slice));
-        state
-    }
-
-    /// The state that the step before stored, and in `fired_from` that which it fired from.
-    fn stored_before(&self, step: &StepBack<'_, S, N>, fired_from: &mut [Vec<S>; N]) -> [Vec<S>; N] {
+    /// Finds what the step before fired from, and what it stored.
+    fn look_back(&self, step: &StepBack<'_, S, N>, carried: &mut Carried<S, N>) {
+        let Carried { fired_from, stored, spikes, .. } = carried;
         let Some(before) = step.before else {
-            return std::array::from_fn(|_| vec![S::ZERO; step.g_out.len()]);
+            stored.iter_mut().for_each(|plane| plane.fill(S::ZERO));
+            return;
         };
         let earlier = Site { step: step.site.step - 1, ..step.site };
-        *fired_from = self.fired_from(earlier, before);
-        let mut state = fired_from.clone();
-        let parts = &mut state.each_mut().map(Vec::as_mut_slice);
-        fire(self.dynamics, parts, &mut vec![S::ZERO; step.g_out.len()]);
-        self.map_states(Placement::OnStore, earlier, parts);
-        state
+        fired_from.iter_mut().zip(before).for_each(|(to, from)| to.copy_from_slice(from));
+        self.map_kept(earlier, fired_from);
+        stored.clone_from(fired_from);
+        fire(self.dynamics, &mut planes(stored), spikes);
+        self.map_states(Placement::OnStore, earlier, &mut planes(stored));
+    }
+
+    /// The state that a step fired from, in place of the one kept for the backward.
+    fn map_kept(&self, site: Site, kept: &mut [Vec<S>; N]) {
+        if self.kept_for_backward() == Kept::BeforeMap {
+            self.map_states(Placement::BeforeSpike, site, &mut planes(kept));
+        }
     }
 
     fn acts(&self, placement: Placement) -> bool {
@@ -236,7 +285,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
                 let before = (t > 0).then(|| slice(t - 1));
                 let at = t * n + first..t * n + last;
                 let g_out = &gy.as_slice()[at.clone()];
-                let step = StepBack { site: site(t), at_spike: slice(t), before, g_out };
+                let step = StepBack { site: site(t), kept: slice(t), before, g_out };
                 self.step_backward(&step, &mut carried, &mut part, &mut g_cur[at]);
             }
             g_params.iter_mut().zip(carried.g_params).for_each(|(sum, g)| *sum += g);
@@ -252,6 +301,14 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
     }
 }
 
+fn planes<S, const N: usize>(state: &mut [Vec<S>; N]) -> [&mut [S]; N] {
+    state.each_mut().map(Vec::as_mut_slice)
+}
+
+fn slices<S, const N: usize>(state: &[Vec<S>; N]) -> [&[S]; N] {
+    state.each_ref().map(Vec::as_slice)
+}
+
 /// Number of steps and values a step of `[T, B, features…]`.
 pub(super) fn steps<S: Scalar>(x: &Tensor<S>) -> (usize, usize) {
     assert!(x.shape().len() >= 2, "neurons take [T, B, features…], not {:?}", x.shape());
@@ -265,7 +322,8 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Op<S> for Scan<D, S, N> {
     }
 
     fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
-        let run = self.bound(x, 1).run(x[0], None);
+        let scan = self.bound(x, 1);
+        let run = scan.run_keeping(scan.kept_for_backward(), x[0], None);
         run.states.into_iter().for_each(|s| saved.put(s));
         run.spikes
     }
@@ -286,5 +344,71 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> NeuronOp<S> for Scan<D, S, N> {
 
     fn trajectory(&self, x: &[&Tensor<S>]) -> Trajectory<S> {
         self.bound(x, 1).run(x[0], None)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::float_cmp, reason = "the same arithmetic gives the same bits")]
+mod tests {
+    use super::*;
+    use crate::neuron::{CubaLif, Lif};
+
+    /// Rounds to eighths, the gradient passing as it is; it may hide that it does.
+    #[derive(Debug)]
+    struct Eighths {
+        placement: Placement,
+        says_so: bool,
+    }
+
+    impl StateMap<f32> for Eighths {
+        fn placement(&self) -> Placement {
+            self.placement
+        }
+        fn apply(&self, _: Site, state: &mut [f32]) {
+            state.iter_mut().for_each(|s| *s = (*s * 8.0).round_ties_even() / 8.0);
+        }
+        fn is_straight_through(&self) -> bool {
+            self.says_so
+        }
+        fn backward(&self, _: Site, _: &[f32], _: &mut [f32]) {}
+    }
+
+    fn noise(shape: &[usize], seed: u64) -> Tensor<f32> {
+        let n = shape.iter().product::<usize>() as u64;
+        Tensor::new(shape, (0..n).map(|i| 3.2 * crate::rng::counter_uniform(seed, i) - 0.4).collect())
+    }
+
+    /// Output and gradients of neurons under the map.
+    fn run(
+        neurons: Box<dyn NeuronOp<f32>>,
+        map: Eighths,
+        x: &[&Tensor<f32>],
+    ) -> (Tensor<f32>, Vec<Option<Tensor<f32>>>) {
+        let (op, mut saved) = (neurons.with_state_map(Arc::new(map)), Saved::keeping());
+        let y = op.forward(x, &mut saved);
+        let (gy, need) = (noise(y.shape(), 2), vec![true; x.len()]);
+        let gx = op.backward(&Backward { x, y: &y, saved: &saved, gy: &gy, need: &need });
+        (y, gx)
+    }
+
+    fn assert_same(neurons: &dyn Fn() -> Box<dyn NeuronOp<f32>>, x: &[&Tensor<f32>]) {
+        for placement in [Placement::BeforeSpike, Placement::OnStore] {
+            let [short, long] =
+                [true, false].map(|says_so| run(neurons(), Eighths { placement, says_so }, x));
+            assert!(short.0.as_slice().contains(&1.0));
+            assert_eq!(short, long, "{placement:?}");
+        }
+    }
+
+    #[test]
+    fn the_short_way_back_through_a_straight_map_gives_the_gradients_of_the_long_one() {
+        let cuba = CubaLif { alpha: 0.7, beta: 0.9, firing: Lif::snntorch(0.9).firing };
+        let cur = noise(&[6, 2, 37], 1);
+        assert_same(&|| Box::new(Scan::<_, f32, 1>::new(Lif::snntorch(0.9))), &[&cur]);
+        assert_same(&|| Box::new(Scan::<_, f32, 1>::new(Lif::spikingjelly(2.0))), &[&cur]);
+        assert_same(&|| Box::new(Scan::<_, f32, 2>::new(cuba)), &[&cur]);
+        let (weight, bias) = (noise(&[37, 37], 4).map(|w| 0.2 * w), noise(&[37], 3));
+        let recurrent = || -> Box<dyn NeuronOp<f32>> { Box::new(Scan::<_, f32, 2>::new(cuba).recurrent()) };
+        assert_same(&recurrent, &[&cur, &weight, &bias]);
     }
 }

@@ -16,6 +16,12 @@ pub trait StateMap<S: Scalar>: Debug + Send + Sync {
     /// Turns the gradient `g` by the mapped values into that by the values `before` the map.
     fn backward(&self, site: Site, before: &[S], g: &mut [S]);
 
+    /// Whether [`backward`](Self::backward) leaves every gradient as it is and there is nothing to learn: neurons then
+    /// call neither it nor [`add_param_grads`](Self::add_param_grads).
+    fn is_straight_through(&self) -> bool {
+        false
+    }
+
     /// How many learned numbers the map depends on. If there are any, they are the last input of the neurons' op, and the
     /// methods above and [`add_param_grads`](Self::add_param_grads) are called on what [`bind`](Self::bind) gave.
     fn n_params(&self) -> usize {
