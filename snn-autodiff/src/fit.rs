@@ -13,6 +13,7 @@ use crate::tape::Tape;
 use rayon::prelude::*;
 use snn_core::loss::{self, Loss};
 use snn_core::metrics::{Activity, Meter};
+use snn_core::module::Statistics;
 use snn_core::rng::sub_seed;
 use snn_core::{Exec, Module, Pass, Role, Tensor};
 use std::ops::ControlFlow;
@@ -485,7 +486,7 @@ fn run_part<M: Module>(
     Ok(Part {
         loss: f64::from(tape.value(value).item()),
         correct: hits(&predicted, &batch.labels),
-        statistics: tape.recorded().map(|(name, t)| (name.to_owned(), t.clone())).collect(),
+        statistics: recorded(&tape),
         grads: tape.backward(value),
     })
 }
@@ -502,7 +503,42 @@ fn hits(predicted: &[usize], labels: &[usize]) -> usize {
     predicted.iter().zip(labels).filter(|(p, l)| p == l).count()
 }
 
-/// Samples `first..first + size` of a batch, or as many as there are.
+/// Measures the running statistics of batch normalization anew: they become the mean, over the first `n_batches` of epoch 0,
+/// of the statistics of a batch in the network as it is. Networks without batch normalization are left alone.
+///
+/// Rounding weights shifts what neurons receive, and quantized training lets weights jump between levels up to its last
+/// step, so that averages over the course of training are those of networks that are no more (Nagel, Fournarakis,
+/// Bondarenko, Blankevoort, "Overcoming Oscillations in Quantization-Aware Training", 2022, arXiv 2203.11086).
+///
+/// # Errors
+/// [`FitError::Data`] if the data source fails, [`FitError::Batch`] for a batch that is not one.
+pub fn measure_statistics<M: Module>(
+    net: &mut M,
+    data: &dyn BatchSource,
+    n_batches: usize,
+) -> Result<(), FitError> {
+    if !net.needs_whole_batch() {
+        return Ok(());
+    }
+    let pass = Pass { noise: None, statistics: Statistics::Batch };
+    for (i, batch) in data.batches(0).take(n_batches).enumerate() {
+        let batch = batch.map_err(FitError::Data)?;
+        batch.check()?;
+        let mut tape = Tape::<f32>::new();
+        let x = tape.input(&batch.x);
+        net.forward(&mut tape, &x, &pass);
+        let statistics = recorded(&tape);
+        #[allow(clippy::cast_precision_loss, reason = "a number of batches")]
+        update_statistics(net, statistics, 1.0 / (i + 1) as f32);
+    }
+    Ok(())
+}
+
+/// What layers recorded, by name.
+fn recorded(tape: &Tape<'_, f32>) -> Vec<(String, Tensor<f32>)> {
+    tape.recorded().map(|(name, t)| (name.to_owned(), t.clone())).collect()
+}
+
 fn update_statistics<M: Module>(net: &mut M, statistics: Vec<(String, Tensor<f32>)>, momentum: f32) {
     for (name, batch) in statistics {
         net.visit_params_mut(&mut |p| {

@@ -3,14 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use rayon::ThreadPoolBuilder;
-use snn_autodiff::fit::{BadBatch, EpochSummary, Event, FitError, Progress};
+use snn_autodiff::fit::{BadBatch, EpochSummary, Event, FitError, Progress, measure_statistics};
 use snn_autodiff::optim::{Adam, Schedule, State};
 use snn_autodiff::{Batch, BatchIter, BatchSource, FitConfig, evaluate, fit};
 use snn_core::layer::{Conv2dConfig, Sequential};
 use snn_core::loss::Loss;
+use snn_core::module::Statistics;
 use snn_core::neuron::{Li, Lif};
 use snn_core::rng::mix;
-use snn_core::{Module, Tensor, encode, io};
+use snn_core::{Eager, Module, Pass, Role, Tensor, encode, io};
 use snn_testkit::assert_close;
 use std::ops::ControlFlow;
 
@@ -258,6 +259,39 @@ fn small_net() -> Sequential {
     let mut net = builder.init(0).unwrap();
     net.visit_params_mut(&mut |p| p.value = Tensor::new(&[3, 2], vec![1.5, 0.0, 0.0, 1.5, 0.25, 0.25]));
     net
+}
+
+/// The running mean and variance once they were measured on these batches, at most two.
+fn measured(batches: Vec<Batch>) -> (Sequential, Vec<f32>) {
+    let mut net = convolutional(1);
+    measure_statistics(&mut net, &Fixed(batches), 2).unwrap();
+    let mut stats = Vec::new();
+    net.visit_params(&mut |p| {
+        if p.role == Role::Buffer {
+            stats.extend_from_slice(p.value.as_slice());
+        }
+    });
+    (net, stats)
+}
+
+#[test]
+fn measured_statistics_are_the_mean_of_those_of_batches() {
+    let data = Patterns { features: vec![1, 6, 6] };
+    let [a, b, c] = [1, 2, 3].map(|seed| data.batch(seed));
+    let (net, of_a) = measured(vec![a.clone()]);
+    let run = |pass: &Pass| net.forward(&mut Eager::<f32>::new(), &a.x, pass);
+    assert_eq!(run(&Pass::inference()), run(&Pass { statistics: Statistics::Batch, ..Pass::inference() }));
+    let (_, of_b) = measured(vec![b.clone()]);
+    let mean: Vec<f32> = of_a.iter().zip(&of_b).map(|(a, b)| 0.5 * (a + b)).collect();
+    assert!(of_a != of_b);
+    assert_close("mean over batches", &measured(vec![a, b, c]).1, &mean, 1e-6, 1e-6);
+}
+
+#[test]
+fn a_network_without_normalization_is_left_alone() {
+    let (mut net, data) = (dense(1), Patterns { features: vec![12] });
+    measure_statistics(&mut net, &data, 2).unwrap();
+    assert_eq!(bits(&net), bits(&dense(1)));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::training::{self, Training};
 use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use snn_autodiff::fit::{BatchSource, evaluate};
+use snn_autodiff::fit::{BatchSource, evaluate, measure_statistics};
 use snn_core::layer::Sequential;
 use snn_core::loss::Loss;
 use snn_core::{Module, Tensor, io};
@@ -137,6 +137,10 @@ impl Experiment {
             ..self.config.train.clone()
         };
         let loss = if quant.epochs > 0 { self.learn(&mut quantized, of, &config)? } else { None };
+        if quant.norm_batches > 0 {
+            let mixed = Frames::mixed(&splits.train, &self.config.data, self.config.seed)?;
+            measure_statistics(&mut quantized, &mixed, quant.norm_batches)?;
+        }
         self.outcome(&quantized.baked(), (quantized.net(), quantized.plan()), splits, loss)
     }
 

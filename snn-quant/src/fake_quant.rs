@@ -21,7 +21,7 @@ const SMALLEST_SCALE: f32 = 1e-8;
 pub struct FakeQuant {
     /// How.
     pub spec: QuantSpec,
-    /// Step of the run, for stochastic rounding; `None` rounds to nearest.
+    /// Seed of the pass, for stochastic rounding: in training that of the batch. `None` rounds to nearest.
     pub step: Option<u64>,
 }
 

@@ -33,6 +33,10 @@ pub struct QuantConfig {
     pub epochs: u64,
     /// Learning rate at the start of that training.
     pub learning_rate: f64,
+    /// Training batches that batch normalization measures its statistics on, once a network is quantized and trained; 0, as
+    /// by default, keeps the averages of training.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub norm_batches: usize,
 }
 
 /// Where the levels of membranes end.
@@ -48,6 +52,11 @@ pub enum StateRange {
     Learned,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
 impl Default for QuantConfig {
     fn default() -> Self {
         Self {
@@ -60,6 +69,7 @@ impl Default for QuantConfig {
             upper_limit: 0.2,
             epochs: 0,
             learning_rate: 2e-4,
+            norm_batches: 0,
         }
     }
 }
@@ -69,6 +79,9 @@ impl QuantConfig {
     #[must_use]
     pub fn plain(&self) -> Self {
         let default = Self::default();
+        if self.weight_bits == FLOAT_BITS && self.state_bits == FLOAT_BITS && self.epochs == 0 {
+            return default;
+        }
         let mut plain = self.clone();
         if plain.epochs == 0 {
             plain.learning_rate = default.learning_rate;
@@ -80,8 +93,8 @@ impl QuantConfig {
             plain.lower_limit = default.lower_limit;
         }
         if plain.state_bits == FLOAT_BITS {
-            let Self { weight_bits, epochs, learning_rate, .. } = plain;
-            plain = Self { weight_bits, epochs, learning_rate, ..default };
+            let Self { weight_bits, epochs, learning_rate, norm_batches, .. } = plain;
+            plain = Self { weight_bits, epochs, learning_rate, norm_batches, ..default };
         }
         plain
     }

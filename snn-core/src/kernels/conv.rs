@@ -215,6 +215,29 @@ pub fn forward_pooled<R: Real>(
     (y, choices)
 }
 
+/// The numbers that [`forward_pooled`] would give if its windows chose so.
+pub fn forward_chosen<R: Real>(
+    conv: &Conv,
+    windows: &Windows,
+    choices: &[u8],
+    x: &[R],
+    w: &[R],
+    b: &[R],
+) -> Vec<R> {
+    let (shape, product) = (&conv.shape, Product::new(conv, x, w, b));
+    let (len, choices_len) = (shape.c_out * windows.count(), windows.count() * conv.pixel_out());
+    let mut y = vec![R::ZERO; x.len() / shape.in_len() * len];
+    par::for_row_chunks(&mut y, len, FRAMES, |first, y| {
+        let mut chosen = Aligned::zeros(windows.count() * product.pixel);
+        product.for_each_frame(frames(x, shape.in_len(), first, y.len() / len), |frame, rows, pixel| {
+            windows.pick(rows, pixel, frames(choices, choices_len, first + frame, 1), &mut chosen);
+            let y = &mut y[frame * len..][..len];
+            layout::transpose(&chosen, pixel, [windows.count(), shape.c_out], y, windows.count());
+        });
+    });
+    y
+}
+
 /// A convolution of given weights, by the path that suits the input.
 struct Product<'a, R> {
     shape: &'a ConvShape,

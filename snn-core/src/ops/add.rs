@@ -82,6 +82,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "add: shapes differ")]
     fn tensors_of_different_shapes_do_not_add() {
-        forward(&Add, &[&Tensor::zeros(&[2]), &Tensor::zeros(&[1, 2])]);
+        forward(&Add, &[&Tensor::<f64>::zeros(&[2]), &Tensor::zeros(&[1, 2])]);
     }
 }

@@ -72,6 +72,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "concat: time or batch differ")]
     fn inputs_of_different_length_do_not_join() {
-        forward(&Concat, &[&Tensor::zeros(&[2, 1, 1]), &Tensor::zeros(&[1, 2, 1])]);
+        forward(&Concat, &[&Tensor::<f64>::zeros(&[2, 1, 1]), &Tensor::zeros(&[1, 2, 1])]);
     }
 }

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 /// cache, and the backward works on the chosen entries only.
 ///
 /// Inputs as of [`Conv2d`]; output `[T, B, C_out, H'/kh, W'/kw]`. Backward: that of the pooling, then that of the
-/// convolution. Saved: for each window the index of its greatest entry. Dual numbers take the two ops one after the other.
+/// convolution. Saved: for each window the index of its greatest entry.
 /// Input that is equal in all steps is convolved once.
 #[derive(Clone, Debug)]
 pub struct Conv2dMaxPool {
@@ -44,17 +44,6 @@ impl Conv2dMaxPool {
         let frame = self.conv().shape().output();
         std::array::from_fn(|i| frame[i] / self.pool.kernel[i])
     }
-
-    /// The backward of the two ops one after the other.
-    fn backward_in_turn<S: Scalar>(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
-        let shape = self.conv().shape();
-        let ([h, w], x) = (shape.output(), ctx.x[0].shape());
-        let frames = Tensor::zeros(&[x[0], x[1], shape.c_out, h, w]);
-        let pool = Backward { x: &[&frames], need: &[true], ..*ctx };
-        let g_frames = self.pool.backward(&pool).swap_remove(0).unwrap_or_else(|| frames.clone());
-        let nothing = Saved::discarding();
-        self.conv2d.backward(&Backward { y: &frames, gy: &g_frames, saved: &nothing, ..*ctx })
-    }
 }
 
 impl<S: Scalar> Op<S> for Conv2dMaxPool {
@@ -63,18 +52,19 @@ impl<S: Scalar> Op<S> for Conv2dMaxPool {
     }
 
     fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
-        if !S::IS_REAL {
-            let frames = self.conv2d.forward(x, &mut Saved::discarding());
-            return self.pool.forward(&[&frames], saved);
-        }
         self.conv2d.check(x);
         let bias = x.get(2).map_or(&[][..], |b| b.as_slice());
+        // Values come first, and tangents go where values chose.
         let choices = RefCell::new(Vec::new());
         let still = Still::of(x[0]);
         let y = S::bilinear(still.once(x[0].as_slice()), x[1].as_slice(), bias, &|x, w, b| {
-            let (y, chosen) = conv::forward_pooled(self.conv(), &self.windows, x, w, b);
-            choices.replace(chosen);
-            y
+            let mut choices = choices.borrow_mut();
+            if choices.is_empty() {
+                let (y, chosen) = conv::forward_pooled(self.conv(), &self.windows, x, w, b);
+                *choices = chosen;
+                return y;
+            }
+            conv::forward_chosen(self.conv(), &self.windows, &choices, x, w, b)
         });
         saved.put_small_indices(still.repeat(choices.into_inner()));
         let ([h, w], shape) = (self.output(), x[0].shape());
@@ -82,9 +72,6 @@ impl<S: Scalar> Op<S> for Conv2dMaxPool {
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
-        if !S::IS_REAL {
-            return self.backward_in_turn(ctx);
-        }
         let (x, w, gy) = (ctx.x[0], ctx.x[1], ctx.gy.as_slice());
         let (conv, windows, choices) = (self.conv(), &self.windows, ctx.saved.small_indices());
         let mut grads = vec![
@@ -181,17 +168,33 @@ mod tests {
         assert!(fuse(PoolKind::Max, [9, 2], [9, 2]).is_none());
     }
 
+    /// Values and tangents, one after the other.
+    fn parts(x: &Tensor<Dual<f64, 1>>) -> Tensor<f64> {
+        let both = x.as_slice().iter().flat_map(|v| [v.value(), v.tangent(0)]).collect();
+        Tensor::new(&[x.len(), 2], both)
+    }
+
     #[test]
     fn dual_numbers_choose_by_their_value() {
-        let op = Conv2dMaxPool::fuse(
-            &conv(1, 1, 1, 1),
-            &Pool2d { kind: PoolKind::Max, kernel: [2; 2], stride: [2; 2] },
-        )
-        .unwrap();
-        let (x, w) = (numbers(&[1, 1, 1, 7, 8], 5, 0.9), numbers(&[1, 1, 3, 2], 6, 1.0));
-        let y = forward(&op, &[&x, &w]);
-        let dual = |t: &Tensor<f64>| t.map(Dual::<f64, 1>::constant);
-        let of_duals = op.forward(&[&dual(&x), &dual(&w)], &mut Saved::discarding());
-        assert!(close(&of_duals.map(|v: Dual<f64, 1>| v.value()), &y));
+        let conv = conv(3, 5, 1, 1);
+        let pool = Pool2d { kind: PoolKind::Max, kernel: [2; 2], stride: [2; 2] };
+        let fused = Conv2dMaxPool::fuse(&conv, &pool).unwrap();
+        let dual = |shape: &[usize], seed: u64, density: f64| {
+            let (v, d) = (numbers(shape, seed, density), numbers(shape, seed ^ 9, 1.0));
+            let pairs = v.as_slice().iter().zip(d.as_slice());
+            Tensor::new(shape, pairs.map(|(&v, &d)| Dual::<f64, 1>::variable(v, [d])).collect())
+        };
+        for density in [0.2, 0.9] {
+            let (x, w, b) =
+                (dual(&[2, 1, 3, 7, 8], 5, density), dual(&[5, 3, 3, 2], 6, 1.0), dual(&[5], 7, 1.0));
+            let frames = forward(&Conv2d::new(conv.clone()), &[&x, &w, &b]);
+            let y = forward(&pool, &[&frames]);
+            assert!(close(&parts(&forward(&fused, &[&x, &w, &b])), &parts(&y)));
+            let gy = dual(y.shape(), 8, 0.8);
+            let g_frames = backward(&pool, &[&frames], &gy).swap_remove(0);
+            let want = backward(&fused.conv2d, &[&x, &w, &b], &g_frames);
+            let got = backward(&fused, &[&x, &w, &b], &gy);
+            assert!(got.iter().zip(&want).all(|(a, b)| close(&parts(a), &parts(b))));
+        }
     }
 }

@@ -1,15 +1,16 @@
 //! Running an op in its unit test.
 
 use crate::op::{Backward, Op, Saved};
+use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
 /// The op's value.
-pub(crate) fn forward(op: &dyn Op<f64>, x: &[&Tensor<f64>]) -> Tensor<f64> {
+pub(crate) fn forward<S: Scalar>(op: &dyn Op<S>, x: &[&Tensor<S>]) -> Tensor<S> {
     op.forward(x, &mut Saved::discarding())
 }
 
 /// The gradients of all inputs, given that of the output.
-pub(crate) fn backward(op: &dyn Op<f64>, x: &[&Tensor<f64>], gy: &Tensor<f64>) -> Vec<Tensor<f64>> {
+pub(crate) fn backward<S: Scalar>(op: &dyn Op<S>, x: &[&Tensor<S>], gy: &Tensor<S>) -> Vec<Tensor<S>> {
     let mut saved = Saved::keeping();
     let y = op.forward(x, &mut saved);
     let need = vec![true; x.len()];

@@ -50,12 +50,16 @@ pub enum Regime {
     PostTraining,
     /// As long as the settings of the data set say, with levels between snnTorch's limits.
     Trained,
-    /// [`LONGER`] times as long, with levels whose ends are learned.
+    /// [`LONGER`] times as long, with levels whose ends are learned; then statistics of batch normalization are measured
+    /// anew.
     Longer,
 }
 
 /// Factor of the epochs of [`Regime::Longer`].
 pub(super) const LONGER: u64 = 6;
+
+/// Training batches that statistics are measured on after [`Regime::Longer`].
+const NORM_BATCHES: usize = 100;
 
 impl Regime {
     /// Epochs, where the settings of the data set say `epochs`.
@@ -65,6 +69,11 @@ impl Regime {
             Self::Trained => epochs,
             Self::Longer => LONGER * epochs,
         }
+    }
+
+    /// Training batches that statistics are measured on.
+    pub(super) fn norm_batches(self) -> usize {
+        if self == Self::Longer { NORM_BATCHES } else { 0 }
     }
 }
 
@@ -112,6 +121,7 @@ impl Scheme {
                 Regime::Longer => StateRange::Learned,
             },
             epochs: self.regime.epochs(trained.epochs),
+            norm_batches: self.regime.norm_batches(),
             ..trained.clone()
         };
         quant.plain()

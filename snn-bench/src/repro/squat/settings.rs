@@ -137,7 +137,8 @@ impl Settings {
 
 /// The float network of a seed, trained on for as long as a quantized one.
 pub(super) fn twin(base: &Config, seed: u64, regime: Regime) -> Config {
-    let quant = QuantConfig { epochs: regime.epochs(base.quant.epochs), ..base.quant.plain() };
+    let (epochs, norm_batches) = (regime.epochs(base.quant.epochs), regime.norm_batches());
+    let quant = QuantConfig { epochs, norm_batches, ..base.quant.plain() };
     Config { seed, quant, ..base.clone() }
 }
 

@@ -7,8 +7,14 @@ use super::{ConvShape, aligned::Aligned, layout};
 use crate::kernels::gemm::{Gemm, GemmOperand, Into};
 use crate::scalar::Scalar;
 
-/// Numbers that the row buffer of a product may hold.
-const ROW_BUFFER: usize = 1 << 20;
+/// Numbers that the row buffer of a product may hold, so that it stays in a second-level cache …
+const ROW_BUFFER: usize = 1 << 17;
+
+/// … and that it may hold where a product has too few rows otherwise.
+const MOST_NUMBERS: usize = 1 << 20;
+
+/// Rows beside which it takes little time that a product packs its kernels.
+const ENOUGH_ROWS: usize = 256;
 
 /// Adds the convolution of `x` `[F][C_in][H · W]` to `rows` `[F · positions][C_out]`.
 pub(super) fn forward<S: Scalar>(shape: &ConvShape, links: &Links, x: &[S], kernels: &[S], rows: &mut [S]) {
@@ -73,7 +79,9 @@ fn channels_last<S: Scalar>(x: &[S], channels: usize, plane: usize) -> Aligned<S
 
 /// Frames whose rows fit the buffer together.
 fn frames_per_product(shape: &ConvShape) -> usize {
-    (ROW_BUFFER / (shape.positions() * shape.taps()).max(1)).max(1)
+    let (rows, numbers) = (shape.positions().max(1), (shape.positions() * shape.taps()).max(1));
+    let enough = (ENOUGH_ROWS / rows).min(MOST_NUMBERS / numbers);
+    (ROW_BUFFER / numbers).max(enough).max(1)
 }
 
 /// Room for rows of `width` numbers, one for each position of the frames of a product.

@@ -53,6 +53,18 @@ impl Windows {
         choose(self, rows, pixel, best, choices);
     }
 
+    /// The chosen number of each window of `rows` `[positions][pixel]`.
+    pub(super) fn pick<R: Real>(&self, rows: &[R], pixel: usize, choices: &[u8], chosen: &mut [R]) {
+        let (stride, taps) = (choices.len() / self.count(), self.offsets(pixel));
+        let windows = self.first.iter().zip(chosen.chunks_mut(pixel)).zip(choices.chunks(stride));
+        for ((&first, chosen), choices) in windows {
+            let rows = &rows[first as usize * pixel..];
+            for (channel, (chosen, &choice)) in chosen.iter_mut().zip(choices).enumerate() {
+                *chosen = rows[taps[usize::from(choice)] + channel];
+            }
+        }
+    }
+
     /// Puts each number of `best` `[windows][pixel]` where it was chosen, and zeros elsewhere in its window.
     pub(super) fn spread<R: Real>(&self, best: &[R], pixel: usize, choices: &[u8], rows: &mut [R]) {
         spread(self, best, pixel, choices, rows);
