@@ -4,13 +4,16 @@
 //! Arguments: the notation of the network, its neuron, its input shape, a file of arrays (`x`, `labels`, parameters), threads, and how
 //! it is trained quantized: `w4s4` for weights of 4 bits and membranes on snnTorch's 16 levels around the threshold, nothing for float. Each
 //! line on stdin is a command: `grads FILE` writes the gradients and answers with the loss, `step` does a training step,
-//! `forward` an inference pass over the whole batch, `integer BITS` the same of the first sample in the integer engine; these
-//! answer with milliseconds. `outputs FILE` writes the spikes of the network as `spikes`, `model_bytes BITS` and `memory_bytes BITS` say
+//! `forward` an inference pass over the whole batch, `integer BITS` the same of the first sample in the integer engine,
+//! `probe FILE` the products of the Hessian with the one direction or the four directions in a file (arrays
+//! `LANE/PARAMETER`), which are written to `FILE` with `.out.npz` for its ending; these answer with milliseconds, of probes
+//! for each direction. `outputs FILE` writes the spikes of the network as `spikes`, `model_bytes BITS` and `memory_bytes BITS` say
 //! what the engine takes.
 
 use anyhow::{Context, ensure};
+use rayon::prelude::*;
 use snn_autodiff::fit::{Batch, Event, FitConfig, Progress, fit};
-use snn_autodiff::{Tape, optim::Adam};
+use snn_autodiff::{Grads, Sample, Tape, hvp, optim::Adam};
 use snn_bench::integer::{DefaultBits, complete};
 use snn_bench::model::neuron_names;
 use snn_core::layer::{Sequential, parse};
@@ -87,6 +90,56 @@ fn grads(net: &impl Module, batch: &Batch, file: &Path) -> anyhow::Result<f32> {
     let arrays = tape.backward(loss).iter().map(|(name, g)| (name.to_owned(), io::Array::from(g))).collect();
     io::write(file, &arrays)?;
     Ok(tape.value(loss).item())
+}
+
+/// Samples of a micro-batch of products.
+const PROBED_TOGETHER: usize = 8;
+
+/// Milliseconds for each direction of the products with all of them, and the products.
+fn products<const K: usize>(
+    net: &(impl Module + Sync),
+    batch: &Batch,
+    directions: &[Grads; K],
+) -> (f64, [Grads; K]) {
+    let (start, n) = (Instant::now(), batch.labels.len());
+    let of_part = |i: usize| {
+        let part = batch.samples(i * PROBED_TOGETHER, PROBED_TOGETHER);
+        let sample = Sample { x: &part.x, labels: &part.labels, normalizer: n };
+        hvp::<f32, _, K>(net, &Loss::CrossEntropyCount, sample, &Pass::inference(), directions).products
+    };
+    let parts: Vec<[Grads; K]> = (0..n.div_ceil(PROBED_TOGETHER)).into_par_iter().map(of_part).collect();
+    let mut sums: [Grads; K] = std::array::from_fn(|_| Grads::new());
+    for part in parts {
+        sums.iter_mut().zip(part).for_each(|(sum, part)| sum.add_all(part));
+    }
+    (start.elapsed().as_secs_f64() * 1e3 / K as f64, sums)
+}
+
+fn probe(net: &(impl Module + Sync), batch: &Batch, file: &Path) -> anyhow::Result<f64> {
+    let arrays = io::read(file)?;
+    let mut directions = [(); 4].map(|()| Grads::new());
+    let mut lanes = 0;
+    for (name, array) in &arrays {
+        let (lane, name) = name.split_once('/').context("arrays of probes are named LANE/PARAMETER")?;
+        let lane: usize = lane.parse()?;
+        let direction = directions.get_mut(lane).context("at most four directions")?;
+        direction.insert(name, array.to_tensor().context("directions are float32")?);
+        lanes = lanes.max(lane + 1);
+    }
+    let (ms, found) = if lanes == 1 {
+        let [first, ..] = directions;
+        let (ms, [product]) = products(net, batch, &[first]);
+        (ms, vec![product])
+    } else {
+        let (ms, found) = products(net, batch, &directions);
+        (ms, found.to_vec())
+    };
+    let named = |(lane, product): (usize, &Grads)| -> Vec<_> {
+        product.iter().map(|(name, t)| (format!("{lane}/{name}"), io::Array::from(t))).collect()
+    };
+    let all = found.iter().enumerate().flat_map(named).collect();
+    io::write(&file.with_extension("out.npz"), &all)?;
+    Ok(ms)
 }
 
 /// Milliseconds of `work`.
@@ -169,6 +222,7 @@ fn main() -> anyhow::Result<()> {
         let answer = match line.split_once(' ').unwrap_or((&line, "")) {
             ("grads", file) => f64::from(grads(&net, &batch, Path::new(file))?),
             ("step", _) => timed(|| step(&mut net, &batch, &mut progress))?,
+            ("probe", file) => probe(&net, &batch, Path::new(file))?,
             ("forward", _) => timed(|| {
                 let y = outputs(&net, &batch);
                 ensure!(y.shape()[1] == batch.labels.len(), "an output for each sample");

@@ -88,6 +88,43 @@ class Peer:
         self.last_loss = loss.item()
         return (time.perf_counter() - start) * 1e3
 
+    def curvature(self):
+        """PyHessian's operator, which keeps the graph of the gradient."""
+        import pyhessian
+        import torch
+
+        if not hasattr(self, "operator"):
+            peer = self
+
+            class Summed(torch.nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.weights = torch.nn.ParameterList(peer.params.values())
+
+                def forward(self, x):
+                    return peer.run(x).sum(0)
+
+            data = (self.x, self.labels)
+            self.operator = pyhessian.hessian(Summed(), torch.nn.functional.cross_entropy, data=data, cuda=False)
+        return self.operator
+
+    def probe(self):
+        """Its trace from one probe."""
+        operator = self.curvature()
+        start = time.perf_counter()
+        operator.trace(maxIter=1, tol=0.0)
+        return (time.perf_counter() - start) * 1e3
+
+    def product(self, direction):
+        """The Hessian times a direction, by our names."""
+        import torch
+        from pyhessian.utils import hessian_vector_product
+
+        operator = self.curvature()
+        vectors = [torch.from_numpy(direction[name]) for name in self.params]
+        products = hessian_vector_product(operator.gradsH, operator.params, vectors)
+        return dict(zip(self.params, (product.numpy() for product in products)))
+
     def forward(self):
         import torch
 
@@ -131,6 +168,21 @@ def disagreement(peer, ours, folder, work):
     return worst
 
 
+def disagreement_of_products(peer, ours, file, directions):
+    """The largest difference of a tensor of the Hessian times the first direction, relative to its norm."""
+    import numpy as np
+    from works import transposed
+
+    ours.ask(f"probe {file}")
+    found = np.load(file.with_suffix(".out.npz"))
+    first = {name[2:]: array for name, array in directions.items() if name.startswith("0/")}
+    worst = 0.0
+    for name, theirs in peer.product(first).items():
+        mine = transposed(name, found[f"0/{name}"])
+        worst = max(worst, float(np.linalg.norm(mine - theirs) / np.linalg.norm(mine)))
+    return worst
+
+
 def alternate(steps, seconds):
     """Milliseconds of each of the functions, called in turns."""
     times = [[] for _ in steps]
@@ -141,10 +193,35 @@ def alternate(steps, seconds):
     return times
 
 
+def compare_probes(work, data, file, threads, seconds):
+    """As [`compare_with`], of a Hutchinson probe beside PyHessian's of the snnTorch network; `ours_of_four_ms` is our time of
+    one of four probes that share a pass."""
+    import numpy as np
+    from works import directions, transposed
+
+    peer, ours = Peer("snntorch", work, data), Ours(work, "snntorch", file, threads)
+    files = {}
+    for lanes in (1, 4):
+        drawn = directions(work, lanes)
+        files[lanes] = file.with_name(f"probe{lanes}.npz")
+        np.savez(files[lanes], **{key: transposed(key.split("/")[1], array) for key, array in drawn.items()})
+    worst = max(disagreement_of_products(peer, ours, path, directions(work, 1)) for path in files.values())
+    if worst > 2e-3:
+        raise SystemExit(f"{work}: Hessian products differ from PyHessian's by {worst:.1e}")
+    probes = [lambda path=path: ours.ask(f"probe {path}") for path in files.values()]
+    times = alternate([*probes, peer.probe], seconds)
+    ours.close()
+    one, four, theirs = (round(statistics.median(of_probe), 2) for of_probe in times)
+    found = {"ours_ms": one, "peer_ms": theirs, "ratio": round(theirs / one, 2), "disagreement": worst}
+    return found | {"ours_of_four_ms": four, "ratio_of_four": round(theirs / four, 2)}
+
+
 def compare_with(peer_name, work, data, file, threads, seconds):
     """Medians, lowest times and ratios of ours and one peer; of a quantized work also those of the same in float."""
     from nets import NEURON
 
+    if work.measure == "probe":
+        return compare_probes(work, data, file, threads, seconds) if peer_name == "snntorch" else None
     peer = Peer(peer_name, work, data)
     if peer.missing:
         return None
@@ -153,7 +230,8 @@ def compare_with(peer_name, work, data, file, threads, seconds):
     comparable = not ("BN" in work.notation and peer_name == "snntorch")
     if comparable and worst > 2e-3:
         raise SystemExit(f"{work}: loss or gradients of {peer_name} differ from ours by {worst:.1e}")
-    workers, steps = [ours], [lambda: ours.ask("step"), peer.step]
+    timed = {"step": peer.step, "forward": peer.forward}[work.measure]
+    workers, steps = [ours], [lambda: ours.ask(work.measure), timed]
     if work.quantization():
         workers.append(Ours(work.float(), NEURON[peer_name], file, threads))
         steps += [lambda: workers[1].ask("step"), Peer(peer_name, work.float(), data).step]
@@ -200,6 +278,8 @@ def cell(found):
     text = f"{found['peer_ms']} ms, {found['ratio']}x"
     if "ours_to_float" in found:
         text += f" (to float: ours {found['ours_to_float']}, theirs {found['peer_to_float']})"
+    if "ours_of_four_ms" in found:
+        text += f" (four at once: {found['ours_of_four_ms']} ms each, {found['ratio_of_four']}x)"
     return text
 
 

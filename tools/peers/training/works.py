@@ -22,6 +22,8 @@ class Work:
     # Widths of weights (even levels up to the greatest of a tensor) and of membranes (snnTorch's levels around the threshold).
     weight_bits: int | None = None
     state_bits: int | None = None
+    # What is timed: a training `step`, a `forward` pass, or a Hutchinson `probe`.
+    measure: str = "step"
 
     def quantization(self):
         """Such as `w4s4`; empty in float."""
@@ -45,6 +47,8 @@ WORKS = {
     "train_rsnn": Work("256-RLIF-20-LIF", (700,), 0.02, 20, 64, 100, (9.0, 9.0)),
     "train_gesture_32": Work("-".join([BLOCK] * 3 + ["256-LIF-11-LIF"]), (2, 32, 32), 0.05, 11, 16, 16, GAINS["gesture"]),
 }
+WORKS["hessian"] = replace(WORKS["train_nmnist_b32_t10"], measure="probe")
+WORKS["infer_b128"] = replace(WORKS["train_nmnist_b128_t25"], measure="forward")
 QUANTIZED = {"nmnist": WORKS["train_nmnist_b32_t25"], "fc": WORKS["train_fc"]}
 WORKS |= {f"qat_{name}_w4s4": replace(work, weight_bits=4, state_bits=4) for name, work in QUANTIZED.items()}
 WORKS |= {f"qat_{name}_s8": replace(work, state_bits=8) for name, work in QUANTIZED.items()}
@@ -64,6 +68,17 @@ def uniform(shape, gain, seed):
     """Uniform in +-gain / sqrt(fan in)."""
     bound = np.float32(gain / np.sqrt(np.prod(shape[1:])))
     return ((splitmix(seed, int(np.prod(shape))) * 2 - 1) * bound).reshape(shape)
+
+
+def directions(work, lanes):
+    """For each lane a random sign for each parameter."""
+    made = {}
+    for lane in range(lanes):
+        parameters = {key: array for key, array in arrays(work).items() if key not in ("x", "labels")}
+        for i, (name, array) in enumerate(parameters.items()):
+            signs = np.where(splitmix(5000 + 100 * lane + i, array.size) < 0.5, -1, 1)
+            made[f"{lane}/{name}"] = signs.astype(np.float32).reshape(array.shape)
+    return made
 
 
 def layers(work):
