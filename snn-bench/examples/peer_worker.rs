@@ -163,6 +163,19 @@ fn outputs(net: &impl Module, batch: &Batch) -> Tensor<f32> {
     net.forward(&mut eager, &x, &Pass::inference())
 }
 
+/// Samples of a part of a forward pass.
+const RUN_TOGETHER: usize = 8;
+
+/// A forward pass, part by part as in training.
+fn forward(net: &(impl Module + Sync), batch: &Batch) -> anyhow::Result<()> {
+    let n = batch.labels.len();
+    let part = |i: usize| outputs(net, &batch.samples(i * RUN_TOGETHER, RUN_TOGETHER));
+    let parts: Vec<Tensor<f32>> = (0..n.div_ceil(RUN_TOGETHER)).into_par_iter().map(part).collect();
+    let n_outputs: usize = parts.iter().map(|y| y.shape()[1]).sum();
+    ensure!(n_outputs == n, "an output for each sample");
+    Ok(())
+}
+
 /// The network in integers, with membranes of 16 bits, as the bytes of its model.
 fn model(net: &Sequential, bits: u32) -> anyhow::Result<Vec<u8>> {
     let mut plan = QuantPlan::default();
@@ -223,11 +236,7 @@ fn main() -> anyhow::Result<()> {
             ("grads", file) => f64::from(grads(&net, &batch, Path::new(file))?),
             ("step", _) => timed(|| step(&mut net, &batch, &mut progress))?,
             ("probe", file) => probe(&net, &batch, Path::new(file))?,
-            ("forward", _) => timed(|| {
-                let y = outputs(&net, &batch);
-                ensure!(y.shape()[1] == batch.labels.len(), "an output for each sample");
-                Ok(())
-            })?,
+            ("forward", _) => timed(|| forward(&net, &batch))?,
             ("outputs", file) => {
                 let spikes = io::Array::from(&outputs(&net, &batch));
                 io::write(Path::new(file), &[("spikes".to_owned(), spikes)].into())?;
