@@ -91,7 +91,7 @@ impl LevelSpec {
             .into_iter()
             .rev()
             .map(|[share, slope]| [0.0, 1.0 - share, -(hi - center) * slope]);
-        below.chain(above).map(|slope| slope.map(to_f32)).collect()
+        below.chain(above).collect()
     }
 }
 
@@ -105,7 +105,7 @@ impl Learn {
 }
 
 /// Derivatives by the three numbers.
-type Slope = [f32; 3];
+type Slope = [f64; 3];
 
 /// Even levels keep their share of the range; those with a zero their number of steps from it.
 fn even_slopes(n: usize, zero: Option<usize>) -> Vec<Slope> {
@@ -114,7 +114,7 @@ fn even_slopes(n: usize, zero: Option<usize>) -> Vec<Slope> {
         Some(zero) => [(count(i) - count(zero)) / steps; 2],
         None => [count(i) / steps - 1.0, count(i) / steps],
     };
-    (0..n).map(slope).map(|[below, above]| [to_f32(below), to_f32(above), 0.0]).collect()
+    (0..n).map(slope).map(|[below, above]| [below, above, 0.0]).collect()
 }
 
 /// For each `j` below `n`, the share that the powers of `m` below the `j`-th have of all `n`, and its derivative by `m`.
@@ -143,6 +143,16 @@ impl LearnedMap {
     pub(crate) fn new(map: StateQuantMap, spec: LevelSpec) -> Self {
         Self { map, spec }
     }
+
+    /// The map for these numbers; none if they give no levels.
+    fn bound<S: Scalar>(&self, params: &[S]) -> Option<BoundMap<S>> {
+        let values: Vec<f32> = params.iter().map(|&p| to_f32(p.to_f64())).collect();
+        let spec = self.spec.settled(&values);
+        let table = spec.table().ok()?;
+        let slopes = spec.slopes(&table);
+        let map = self.map.with_levels(Arc::new(StateLevels::Table(table.clone())));
+        Some(BoundMap { map, table, slopes, params: params.to_vec(), bits: spec.bits })
+    }
 }
 
 impl<S: Scalar> StateMap<S> for LearnedMap {
@@ -163,12 +173,10 @@ impl<S: Scalar> StateMap<S> for LearnedMap {
     }
 
     fn bind(&self, params: &[S]) -> Option<Arc<dyn StateMap<S>>> {
-        let values: Vec<f32> = params.iter().map(|&p| to_f32(p.to_f64())).collect();
-        let spec = self.spec.settled(&values);
-        let Ok(table) = spec.table() else { return Some(Arc::new(Diverged)) };
-        let slopes = spec.slopes(&table);
-        let map = self.map.with_levels(Arc::new(StateLevels::Table(table.clone())));
-        Some(Arc::new(BoundMap { map, table, slopes, params: params.to_vec(), bits: spec.bits }))
+        match self.bound(params) {
+            Some(bound) => Some(Arc::new(bound)),
+            None => Some(Arc::new(Diverged)),
+        }
     }
 }
 
@@ -207,11 +215,74 @@ impl<S> BoundMap<S> {
         if !self.table.contains(u) {
             return self.slopes[code];
         }
+        if self.table.is_even() {
+            let error = f64::from(levels[code] - u);
+            return self.slopes_by_error().map(|slope| slope * error);
+        }
         let upper = levels.partition_point(|&level| level <= u).clamp(1, levels.len() - 1);
         let (lo, hi) = (levels[upper - 1], levels[upper]);
-        let share = if hi > lo { (u - lo) / (hi - lo) } else { 0.0 };
+        let share = if hi > lo { f64::from((u - lo) / (hi - lo)) } else { 0.0 };
         let between = |k: usize| (1.0 - share) * self.slopes[upper - 1][k] + share * self.slopes[upper][k];
         std::array::from_fn(|k| self.slopes[code][k] - between(k))
+    }
+
+    /// Within even levels, the derivatives over the rounding error.
+    fn slopes_by_error(&self) -> Slope {
+        let (lowest, highest) = self.table.ends();
+        let (first, last) = (self.slopes[0], self.slopes[self.slopes.len() - 1]);
+        std::array::from_fn(|k| (last[k] - first[k]) / f64::from(highest - lowest))
+    }
+}
+
+impl<S: Scalar> BoundMap<S> {
+    /// The sums over even levels, where within [`slope`](Self::slope) is the same multiple of the rounding error everywhere,
+    /// and beyond each end constant.
+    fn add_even_grads(&self, before: &[S], g: &[S], sums: &mut [S]) {
+        let (lowest, highest) = self.table.ends();
+        let mut parts = EvenSums::default();
+        let mut buffer = [0.0; 256];
+        for (before, g) in before.chunks(buffer.len()).zip(g.chunks(buffer.len())) {
+            let nearest = &mut buffer[..before.len()];
+            nearest.iter_mut().zip(before).for_each(|(q, &u)| *q = to_f32(u.to_f64()));
+            self.table.quantize(nearest);
+            parts.add(before, nearest, g, [lowest, highest]);
+        }
+        let [error, below, above] = parts.totals();
+        let (first, last) = (self.slopes[0], self.slopes[self.slopes.len() - 1]);
+        let by_error = self.slopes_by_error();
+        for (k, sum) in sums.iter_mut().enumerate() {
+            let [by_error, first, last] = [by_error[k], first[k], last[k]].map(S::from_f64);
+            *sum += error * by_error + below * first + above * last;
+        }
+    }
+}
+
+/// Interleaved sums, which vectorize: of gradients times rounding errors within the levels, and of gradients below and above
+/// them.
+#[derive(Default)]
+struct EvenSums<S> {
+    error: [S; 16],
+    below: [S; 16],
+    above: [S; 16],
+}
+
+impl<S: Scalar> EvenSums<S> {
+    fn add(&mut self, before: &[S], nearest: &[f32], g: &[S], [lowest, highest]: [f32; 2]) {
+        let rows = before.chunks(16).zip(nearest.chunks(16)).zip(g.chunks(16));
+        for ((before, nearest), g) in rows {
+            for (i, ((&u, &q), &g)) in before.iter().zip(nearest).zip(g).enumerate() {
+                let u = to_f32(u.to_f64());
+                let (is_below, is_above) = (u < lowest, u > highest);
+                let error = if is_below || is_above { 0.0 } else { q - u };
+                self.error[i] += g * S::from_f64(f64::from(error));
+                self.below[i] += if is_below { g } else { S::ZERO };
+                self.above[i] += if is_above { g } else { S::ZERO };
+            }
+        }
+    }
+
+    fn totals(&self) -> [S; 3] {
+        [&self.error, &self.below, &self.above].map(|parts| parts.iter().fold(S::ZERO, |sum, &v| sum + v))
     }
 }
 
@@ -227,7 +298,7 @@ impl<S: Scalar> StateMap<S> for BoundMap<S> {
             for (u, before) in state.iter_mut().zip(before) {
                 let slope = self.slope(to_f32(before.to_f64()));
                 for (&p, slope) in self.params.iter().zip(slope) {
-                    *u += p.jet(S::ZERO.value(), S::from_f64(f64::from(slope)).value());
+                    *u += p.jet(S::ZERO.value(), S::from_f64(slope).value());
                 }
             }
         }
@@ -245,10 +316,13 @@ impl<S: Scalar> StateMap<S> for BoundMap<S> {
         if !self.map.acts_on(site) {
             return;
         }
+        if self.table.is_even() {
+            return self.add_even_grads(before, g, sums);
+        }
         for (&u, &g) in before.iter().zip(g) {
             let slope = self.slope(to_f32(u.to_f64()));
             for (sum, slope) in sums.iter_mut().zip(slope) {
-                *sum += g * S::from_f64(f64::from(slope));
+                *sum += g * S::from_f64(slope);
             }
         }
     }
@@ -296,6 +370,25 @@ mod tests {
     }
 
     #[test]
+    fn sums_over_even_levels_are_those_of_their_slopes() {
+        for spec in all().filter(|spec| spec.spacing == Spacing::Uniform) {
+            let levels = Arc::new(StateLevels::Table(spec.settled(&start(&spec)).table().unwrap()));
+            let map = LearnedMap::new(StateQuantMap::new(&StateSpec::levels(spec), levels, None), spec);
+            let bound = map.bound(&start(&spec)).unwrap();
+            let draw = |i| snn_core::rng::counter_uniform(7, i);
+            let u: Vec<f32> = (0..600).map(|i| 3.0 * draw(2 * i) - 1.5).collect();
+            let g: Vec<f32> = (0..600).map(|i| draw(2 * i + 1) - 0.4).collect();
+            let mut want = [0.0; 2];
+            for (&u, &g) in u.iter().zip(&g) {
+                want.iter_mut().zip(bound.slope(u)).for_each(|(sum, slope)| *sum += g * to_f32(slope));
+            }
+            let mut got = [0.0; 2];
+            bound.add_even_grads(&u, &g, &mut got);
+            snn_testkit::assert_close("sums", &got, &want, 1e-4, 1e-3);
+        }
+    }
+
+    #[test]
     fn slopes_of_levels_are_their_differences() {
         for spec in all() {
             let start = start(&spec);
@@ -309,7 +402,10 @@ mod tests {
                 const STEP: f32 = 2e-3;
                 for ((slope, up), down) in slopes.iter().zip(moved(STEP)).zip(moved(-STEP)) {
                     let difference = (up - down) / (2.0 * STEP);
-                    assert!((slope[k] - difference).abs() < 3e-3, "{spec:?} {k}: {slope:?}, {difference}");
+                    assert!(
+                        (slope[k] - f64::from(difference)).abs() < 3e-3,
+                        "{spec:?} {k}: {slope:?}, {difference}"
+                    );
                 }
             }
         }

@@ -287,6 +287,7 @@ pub struct LevelTable {
     levels: Vec<f32>,
     boundaries: Vec<f32>,
     search: Search,
+    is_even: bool,
 }
 
 impl LevelTable {
@@ -294,7 +295,7 @@ impl LevelTable {
     fn new(levels: Vec<f32>, is_even: bool) -> Self {
         let boundaries: Vec<f32> = levels.windows(2).map(|pair| boundary(pair[0], pair[1])).collect();
         let search = Search::new(&levels, &boundaries, is_even);
-        Self { levels, boundaries, search }
+        Self { levels, boundaries, search, is_even }
     }
 
     /// The levels, rising; a level's index is its code. In narrow tables of many bits some are equal in `f32`.
@@ -333,11 +334,21 @@ impl LevelTable {
         self.search.quantize(x);
     }
 
+    /// Whether the levels are evenly spaced by their specification.
+    pub(crate) fn is_even(&self) -> bool {
+        self.is_even
+    }
+
     /// Whether `x` lies between the lowest and the highest level.
     #[must_use]
     pub fn contains(&self, x: f32) -> bool {
-        let (first, last) = (self.levels.first(), self.levels.last());
-        first.is_some_and(|&lo| lo <= x) && last.is_some_and(|&hi| x <= hi)
+        let (lowest, highest) = self.ends();
+        lowest <= x && x <= highest
+    }
+
+    /// The lowest and the highest level.
+    pub(crate) fn ends(&self) -> (f32, f32) {
+        (self.levels[0], self.levels[self.levels.len() - 1])
     }
 
     /// The boundaries for membranes that are integers times `unit`: the code of the integer `u` is the count of

@@ -139,9 +139,20 @@ impl<S: Scalar> StateMap<S> for StateQuantMap {
         if self.clip_grad == ClipGrad::Pass || !self.acts_on(site) {
             return;
         }
-        for (g, &u) in g.iter_mut().zip(before) {
-            *g *= S::constant(real(self.slope(value(u))));
+        match &*self.levels {
+            StateLevels::Grid(grid) => mask(before, g, |u| grid.contains(u)),
+            StateLevels::Table(table) => {
+                let (lowest, highest) = table.ends();
+                mask(before, g, |u| lowest <= u && u <= highest);
+            }
         }
+    }
+}
+
+/// Zeros the gradients of values that do not lie within.
+fn mask<S: Scalar>(before: &[S], g: &mut [S], is_within: impl Fn(f32) -> bool) {
+    for (g, &u) in g.iter_mut().zip(before) {
+        *g = if is_within(value(u)) { *g } else { S::ZERO };
     }
 }
 
