@@ -92,6 +92,8 @@ fn notes(tasks: &[TaskResult]) -> Vec<String> {
         "Trained: learned scales of weights for each output channel; membranes between snnTorch's limits, -1 and 1.2 times \
          the threshold. Post-training: scales of least squared error; membranes calibrated to hold 99.9 % of what they do."
             .to_owned(),
+        "Trained longer: ends of the levels are learned, and batch normalization measures its statistics anew at the end."
+            .to_owned(),
         "Differences are paired over seeds, with the 95 % interval by Student's t.".to_owned(),
         "Bytes of membranes are working memory for one sample, packed without gaps.".to_owned(),
     ]);
