@@ -153,7 +153,7 @@ fn full(images: Option<&Path>, recordings: Option<&Path>) -> Vec<Task> {
         tasks.push(task("fashion-mnist", data, conv, [(12, 5e-3), (2, 5e-3)]));
         let in_rows = ImageConfig { coding: ImageCoding::Rows, ..ImageConfig::default() };
         let rows = DataConfig { n_steps: 28, batch_size: 64, ..of_images(path, 0, in_rows) };
-        tasks.push(task("fashion-mnist-rows", rows, net("128-RLIF-10", 0.9), [(12, 5e-3), (2, 5e-3)]));
+        tasks.push(task("fashion-mnist-rows", rows, net("128-RLIF-10", 0.9), [(12, 5e-3), (2, 2e-4)]));
     }
     if let Some(path) = recordings {
         let data = DataConfig { n_steps: 10, ..DataConfig::default() }.on_recordings(path);
