@@ -521,10 +521,11 @@ pub fn measure_statistics<M: Module>(
         return Ok(());
     }
     let pass = Pass { noise: None, statistics: Statistics::Batch };
+    let values = Readings::of(net, &pass).values();
     for (i, batch) in data.batches(0).take(n_batches).enumerate() {
         let batch = batch.map_err(FitError::Data)?;
         batch.check()?;
-        let mut tape = Tape::<f32>::new();
+        let mut tape = Tape::reading(&values);
         let x = tape.input(&batch.x);
         net.forward(&mut tape, &x, &pass);
         let statistics = recorded(&tape);

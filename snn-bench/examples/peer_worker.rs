@@ -92,8 +92,8 @@ fn grads(net: &impl Module, batch: &Batch, file: &Path) -> anyhow::Result<f32> {
     Ok(tape.value(loss).item())
 }
 
-/// Samples of a micro-batch of products.
-const PROBED_TOGETHER: usize = 8;
+/// Samples of a part of a forward pass, or of products.
+const TOGETHER: usize = 8;
 
 /// Milliseconds for each direction of the products with all of them, and the products.
 fn products<const K: usize>(
@@ -103,11 +103,11 @@ fn products<const K: usize>(
 ) -> (f64, [Grads; K]) {
     let (start, n) = (Instant::now(), batch.labels.len());
     let of_part = |i: usize| {
-        let part = batch.samples(i * PROBED_TOGETHER, PROBED_TOGETHER);
+        let part = batch.samples(i * TOGETHER, TOGETHER);
         let sample = Sample { x: &part.x, labels: &part.labels, normalizer: n };
         hvp::<f32, _, K>(net, &Loss::CrossEntropyCount, sample, &Pass::inference(), directions).products
     };
-    let parts: Vec<[Grads; K]> = (0..n.div_ceil(PROBED_TOGETHER)).into_par_iter().map(of_part).collect();
+    let parts: Vec<[Grads; K]> = (0..n.div_ceil(TOGETHER)).into_par_iter().map(of_part).collect();
     let mut sums: [Grads; K] = std::array::from_fn(|_| Grads::new());
     for part in parts {
         sums.iter_mut().zip(part).for_each(|(sum, part)| sum.add_all(part));
@@ -163,14 +163,11 @@ fn outputs(net: &impl Module, batch: &Batch) -> Tensor<f32> {
     net.forward(&mut eager, &x, &Pass::inference())
 }
 
-/// Samples of a part of a forward pass.
-const RUN_TOGETHER: usize = 8;
-
 /// A forward pass, part by part as in training.
 fn forward(net: &(impl Module + Sync), batch: &Batch) -> anyhow::Result<()> {
     let n = batch.labels.len();
-    let part = |i: usize| outputs(net, &batch.samples(i * RUN_TOGETHER, RUN_TOGETHER));
-    let parts: Vec<Tensor<f32>> = (0..n.div_ceil(RUN_TOGETHER)).into_par_iter().map(part).collect();
+    let part = |i: usize| outputs(net, &batch.samples(i * TOGETHER, TOGETHER));
+    let parts: Vec<Tensor<f32>> = (0..n.div_ceil(TOGETHER)).into_par_iter().map(part).collect();
     let n_outputs: usize = parts.iter().map(|y| y.shape()[1]).sum();
     ensure!(n_outputs == n, "an output for each sample");
     Ok(())

@@ -1,8 +1,7 @@
 //! The op that reads a weight tensor through its quantizer.
 
-use crate::uniform::ClipGrad;
 use crate::{DrawPosition, Rounding};
-use crate::{QuantError, QuantParams, QuantSpec, lsq_scale_backward, uniform};
+use crate::{QuantError, QuantParams, QuantSpec, lsq_scale_backward, ste_backward, uniform};
 use snn_core::op::{Backward, Op, Saved};
 use snn_core::{Real, Scalar, Tensor};
 
@@ -51,23 +50,10 @@ impl FakeQuant {
     /// The tangents of values times 1 where the gradient passes, 0 where it is masked.
     fn levels_with_tangents<S: Scalar>(&self, x: &Tensor<S>, w: Vec<f32>, params: &QuantParams) -> Vec<S> {
         let ones = vec![1.0; w.len()];
-        let slopes = crate::ste_backward(&w, params, &ones, self.spec.clip_grad());
+        let slopes = ste_backward(&w, params, &ones, self.spec.clip_grad());
         let levels = self.levels(w, params);
         let jets = x.as_slice().iter().zip(levels.iter().zip(&slopes));
         jets.map(|(w, (&level, &slope))| w.jet(real(level), real(slope))).collect()
-    }
-
-    /// `gy` where the gradient passes, 0 where it is masked.
-    fn masked<S: Scalar>(&self, w: &[f32], params: &QuantParams, gy: &Tensor<S>) -> Tensor<S> {
-        match self.spec.clip_grad() {
-            ClipGrad::Pass => gy.clone(),
-            ClipGrad::Zero => {
-                let passes = params.map(w, |grid, &v| grid.contains(v));
-                let masked =
-                    gy.as_slice().iter().zip(passes).map(|(&g, pass)| if pass { g } else { S::ZERO });
-                Tensor::new(gy.shape(), masked.collect())
-            }
-        }
     }
 }
 
@@ -92,7 +78,10 @@ impl<S: Scalar> Op<S> for FakeQuant {
         let Ok((w, params)) = self.params(ctx.x) else {
             return vec![None; ctx.x.len()];
         };
-        let mut grads = vec![ctx.grad(0, || self.masked(&w, &params, ctx.gy))];
+        let mut grads = vec![ctx.grad(0, || {
+            let gw = ste_backward(&w, &params, ctx.gy.as_slice(), self.spec.clip_grad());
+            Tensor::new(ctx.gy.shape(), gw)
+        })];
         if ctx.x.len() > 1 {
             grads.push(ctx.grad(1, || {
                 let by_scale = lsq_scale_backward(&w, &params, &to_f32(ctx.gy));
@@ -119,6 +108,7 @@ fn to_f32<S: Scalar>(x: &Tensor<S>) -> Vec<f32> {
 #[allow(clippy::float_cmp, reason = "levels are compared exactly")]
 mod tests {
     use super::*;
+    use crate::uniform::ClipGrad;
     use crate::{BitWidth, FixedPointSpec};
     use snn_core::Dual;
 

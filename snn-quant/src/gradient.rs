@@ -3,6 +3,7 @@
 use crate::num::{count, to_f32};
 use crate::uniform::ClipGrad;
 use crate::{CodeSet, Grid, QuantParams};
+use snn_core::Scalar;
 
 /// The straight-through gradient of `fake_quant` with respect to the values: `gy`, zero where values were
 /// clipped if `clip_grad` says so.
@@ -15,12 +16,12 @@ use crate::{CodeSet, Grid, QuantParams};
 /// Conditional Computation", 2013, arXiv 1308.3432. With [`ClipGrad::Zero`]: Esser et al., "Learned Step Size
 /// Quantization", 2020, equation 5. The bounds themselves pass, and they are compared before rounding: a
 /// value up to half a step beyond the last level counts as clipped.
-pub fn ste_backward(x: &[f32], params: &QuantParams, gy: &[f32], clip_grad: ClipGrad) -> Vec<f32> {
+pub fn ste_backward<S: Scalar>(x: &[f32], params: &QuantParams, gy: &[S], clip_grad: ClipGrad) -> Vec<S> {
     match clip_grad {
         ClipGrad::Pass => gy.to_vec(),
         ClipGrad::Zero => {
             let pass = params.map(x, |grid, &v| grid.contains(v));
-            gy.iter().zip(pass).map(|(&g, pass)| if pass { g } else { 0.0 }).collect()
+            gy.iter().zip(pass).map(|(&g, pass)| if pass { g } else { S::ZERO }).collect()
         }
     }
 }

@@ -142,7 +142,9 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
     pub(super) fn carried(&self, site: Site, kept: [&[S]; N]) -> Carried<S, N> {
         let n_params = self.map.as_ref().map_or(0, |map| map.n_params());
         let mut fired_from = kept.map(<[S]>::to_vec);
-        self.map_kept(site, &mut fired_from);
+        if self.kept_for_backward() == Kept::BeforeMap {
+            self.map_states(Placement::BeforeSpike, site, &mut planes(&mut fired_from));
+        }
         let (stored, spikes) = (fired_from.clone(), vec![S::ZERO; kept[0].len()]);
         Carried { fired_from, stored, spikes, g_params: vec![S::ZERO; n_params] }
     }
@@ -210,7 +212,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         g: &mut [&mut [S]; N],
         g_cur: &mut [S],
     ) {
-        let Carried { fired_from, stored, spikes, g_params, .. } = carried;
+        let Carried { fired_from, stored, spikes, g_params } = carried;
         if self.acts(Placement::OnStore) {
             stored.clone_from(fired_from);
             fire(self.dynamics, &mut planes(stored), spikes);
@@ -233,17 +235,10 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         };
         let earlier = Site { step: step.site.step - 1, ..step.site };
         fired_from.iter_mut().zip(before).for_each(|(to, from)| to.copy_from_slice(from));
-        self.map_kept(earlier, fired_from);
+        self.map_states(Placement::BeforeSpike, earlier, &mut planes(fired_from));
         stored.clone_from(fired_from);
         fire(self.dynamics, &mut planes(stored), spikes);
         self.map_states(Placement::OnStore, earlier, &mut planes(stored));
-    }
-
-    /// The state that a step fired from, in place of the one kept for the backward.
-    fn map_kept(&self, site: Site, kept: &mut [Vec<S>; N]) {
-        if self.kept_for_backward() == Kept::BeforeMap {
-            self.map_states(Placement::BeforeSpike, site, &mut planes(kept));
-        }
     }
 
     fn acts(&self, placement: Placement) -> bool {

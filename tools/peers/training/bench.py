@@ -169,13 +169,14 @@ def disagreement(peer, ours, folder, work):
 
 
 def disagreement_of_products(peer, ours, file, directions):
-    """The largest difference of a tensor of the Hessian times the first direction, relative to its norm."""
+    """The largest difference of a tensor of the Hessian times the first direction, relative to its norm; `directions` has
+    that one alone."""
     import numpy as np
     from works import transposed
 
     ours.ask(f"probe {file}")
     found = np.load(file.with_suffix(".out.npz"))
-    first = {name[2:]: array for name, array in directions.items() if name.startswith("0/")}
+    first = {name.removeprefix("0/"): array for name, array in directions.items()}
     worst = 0.0
     for name, theirs in peer.product(first).items():
         mine = transposed(name, found[f"0/{name}"])
@@ -205,7 +206,8 @@ def compare_probes(work, data, file, threads, seconds):
         drawn = directions(work, lanes)
         files[lanes] = file.with_name(f"probe{lanes}.npz")
         np.savez(files[lanes], **{key: transposed(key.split("/")[1], array) for key, array in drawn.items()})
-    worst = max(disagreement_of_products(peer, ours, path, directions(work, 1)) for path in files.values())
+    first = directions(work, 1)
+    worst = max(disagreement_of_products(peer, ours, path, first) for path in files.values())
     if worst > 2e-3:
         raise SystemExit(f"{work}: Hessian products differ from PyHessian's by {worst:.1e}")
     probes = [lambda path=path: ours.ask(f"probe {path}") for path in files.values()]

@@ -73,8 +73,8 @@ def uniform(shape, gain, seed):
 def directions(work, lanes):
     """For each lane a random sign for each parameter."""
     made = {}
+    parameters = {key: array for key, array in arrays(work).items() if key not in ("x", "labels")}
     for lane in range(lanes):
-        parameters = {key: array for key, array in arrays(work).items() if key not in ("x", "labels")}
         for i, (name, array) in enumerate(parameters.items()):
             signs = np.where(splitmix(5000 + 100 * lane + i, array.size) < 0.5, -1, 1)
             made[f"{lane}/{name}"] = signs.astype(np.float32).reshape(array.shape)
