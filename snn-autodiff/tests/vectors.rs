@@ -55,6 +55,7 @@ fn trained(notation: &str, input: &[usize]) -> Sequential {
 fn bits() -> Vec<u8> {
     let nets = [
         trained("5C5-P2-LIF-9C3s2p1-LIF-AP2-7C1-LIF-5-LIF", &[2, 15, 13]),
+        trained("12C5-P2-LIF-20C3p1-P2-LIF-5-LIF", &[2, 17, 16]),
         trained("33-RLIF-17-LIF-5-LIF", &[37]),
         trained("6C3-BN-P2-LIF-5-LIF", &[1, 12, 12]),
     ];

@@ -1,5 +1,6 @@
 //! [`Op`]: a function of tensors with its backward rule.
 
+use crate::kernels::pattern::Pattern;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 use std::fmt::Debug;
@@ -59,19 +60,21 @@ pub struct Saved<S> {
     tensors: Vec<Tensor<S>>,
     indices: Vec<u32>,
     small_indices: Vec<u8>,
+    pattern: Option<Pattern>,
 }
 
 impl<S: Scalar> Saved<S> {
     /// Keeps what it is given.
     #[must_use]
     pub fn keeping() -> Self {
-        Self { keep: true, tensors: Vec::new(), indices: Vec::new(), small_indices: Vec::new() }
+        Self { keep: true, ..Self::discarding() }
     }
 
     /// Keeps nothing.
     #[must_use]
     pub fn discarding() -> Self {
-        Self { keep: false, tensors: Vec::new(), indices: Vec::new(), small_indices: Vec::new() }
+        let (tensors, indices, small_indices) = Default::default();
+        Self { keep: false, tensors, indices, small_indices, pattern: None }
     }
 
     /// True if there will be a backward call: an op may skip computing what it would only save.
@@ -101,11 +104,19 @@ impl<S: Scalar> Saved<S> {
         }
     }
 
+    /// Keeps which numbers of a matrix are not zero.
+    pub fn put_pattern(&mut self, pattern: Option<Pattern>) {
+        if self.keep {
+            self.pattern = pattern;
+        }
+    }
+
     /// Bytes of what is kept.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let numbers: usize = self.tensors.iter().map(Tensor::len).sum();
-        numbers * size_of::<S>() + self.indices.len() * size_of::<u32>() + self.small_indices.len()
+        let indices = self.indices.len() * size_of::<u32>() + self.small_indices.len();
+        numbers * size_of::<S>() + indices + self.pattern.as_ref().map_or(0, Pattern::bytes)
     }
 
     /// The `i`-th kept tensor.
@@ -127,6 +138,12 @@ impl<S: Scalar> Saved<S> {
     #[must_use]
     pub fn small_indices(&self) -> &[u8] {
         &self.small_indices
+    }
+
+    /// The kept pattern.
+    #[must_use]
+    pub fn pattern(&self) -> Option<&Pattern> {
+        self.pattern.as_ref()
     }
 }
 

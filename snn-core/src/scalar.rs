@@ -12,8 +12,9 @@ mod dual;
 
 pub use dual::Dual;
 
-use crate::kernels::gemm::{Gemm, GemmOperand};
+use crate::kernels::gemm::{self, Gemm, GemmOperand};
 use std::fmt::Debug;
+use std::mem::MaybeUninit;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 mod sealed {
@@ -171,10 +172,12 @@ pub trait Real: Scalar<Real = Self> + PartialOrd {
     /// Largest integer not above.
     #[must_use]
     fn floor_real(self) -> Self;
+    /// `c = a · b` onto memory that holds nothing yet; see [`Gemm`].
+    fn gemm_new(shape: Gemm, a: GemmOperand<'_, Self>, b: GemmOperand<'_, Self>, c: &mut [MaybeUninit<Self>]);
 }
 
 macro_rules! impl_real {
-    ($t:ty, $gemm:path) => {
+    ($t:ty, $gemm:path, $gemm_new:path) => {
         impl Real for $t {
             #[inline(always)]
             #[allow(clippy::cast_possible_truncation, reason = "rounding to the type is the purpose")]
@@ -223,6 +226,14 @@ macro_rules! impl_real {
             fn floor_real(self) -> Self {
                 <$t>::floor(self)
             }
+            fn gemm_new(
+                shape: Gemm,
+                a: GemmOperand<'_, Self>,
+                b: GemmOperand<'_, Self>,
+                c: &mut [MaybeUninit<Self>],
+            ) {
+                $gemm_new(shape, a, b, c);
+            }
         }
 
         impl Scalar for $t {
@@ -257,8 +268,8 @@ macro_rules! impl_real {
     };
 }
 
-impl_real!(f32, crate::kernels::gemm::sgemm);
-impl_real!(f64, crate::kernels::gemm::dgemm);
+impl_real!(f32, gemm::sgemm, gemm::sgemm_new);
+impl_real!(f64, gemm::dgemm, gemm::dgemm_new);
 
 #[cfg(test)]
 mod tests {

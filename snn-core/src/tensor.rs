@@ -1,6 +1,7 @@
 //! [`Tensor`]: contiguous, row-major, with shared storage.
 
 use crate::error::ShapeError;
+use crate::kernels::sums;
 use crate::scalar::Scalar;
 use ndarray::{ArcArray, ArrayD, IxDyn};
 
@@ -138,9 +139,7 @@ impl<S: Scalar> Tensor<S> {
     /// If the shapes differ.
     pub fn add_assign(&mut self, other: &Self) {
         assert_eq!(self.shape(), other.shape(), "add_assign: shapes differ");
-        for (a, &b) in self.as_mut_slice().iter_mut().zip(other.as_slice()) {
-            *a += b;
-        }
+        sums::add(self.as_mut_slice(), other.as_slice());
     }
 
     /// The entries as constants of another scalar type: tangents are dropped or zero. To its own type a tensor is

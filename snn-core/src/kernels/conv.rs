@@ -2,26 +2,33 @@
 //!
 //! Frames are `[C, H, W]`. Inside, the side that is summed into is channels last (`[positions, C]`), and `Links` tell
 //! which run of a kernel's numbers meets which run of such a frame. The event path adds a run of weights for each nonzero
-//! number, work proportional to events in contiguous vectors; the dense path copies the runs into one row a window.
+//! number, work proportional to events in contiguous vectors; the dense path copies the runs into one row a window. Where
+//! many events meet one place, the sums stay in registers meanwhile: a column of outputs slides down the frame (`slide`),
+//! a row of a kernel's gradient is added up over all its events (`events::gather_by_kernel_row`), a window's gradients are
+//! sorted by what they chose (`Windows::scatter`).
 //!
 //! Where a convolution is followed by max-pooling, its frames are pooled while they are in cache and never stored
 //! ([`forward_pooled`]), and going back only the number that a window chose is worked on.
 
-mod aligned;
 mod dense;
 mod events;
 mod layout;
 mod links;
+mod slide;
 mod windows;
 
 pub use windows::Windows;
 
+use super::aligned::Aligned;
 use super::events::Events;
 use super::par;
 use crate::scalar::{Real, Scalar};
 use crate::vectorized;
-use aligned::Aligned;
-use links::Links;
+use events::Band;
+use layout::Rows;
+use links::{Grid, KernelRows, Links};
+use slide::Columns;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 /// Above this share of nonzero numbers a dense matrix product is faster than adding rows.
@@ -35,6 +42,9 @@ const SUMMED: usize = 64;
 
 /// Kernels of so many bytes stay in cache while frame after frame is worked on.
 const KERNEL_BYTES: usize = 128 << 10;
+
+/// Bytes of a band of rows: such a band stays in the first-level cache.
+const BAND_BYTES: usize = 32 << 10;
 
 /// Sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,25 +177,35 @@ impl Conv {
 
     /// For the event path, from outputs to inputs.
     fn by_output(&self) -> &Links {
-        let make = || Links::of_outputs(&self.shape, self.shape.pixel(self.shape.c_in) / self.shape.groups);
+        // Runs begin at whole registers in the kernel only: a frame has them added once for many kernels.
+        let width = self.shape.group_in();
+        let row = (self.shape.kernel[1] * width).next_multiple_of(16);
+        let make = || Links::of_outputs(&self.shape, width, row);
         self.tables.by_output.get_or_init(make)
     }
 
     /// For the dense path, from outputs to inputs.
     fn rows(&self) -> &Links {
-        self.tables.rows.get_or_init(|| Links::of_outputs(&self.shape, self.shape.group_in()))
+        let width = self.shape.group_in();
+        let make = || Links::of_outputs(&self.shape, width, self.shape.kernel[1] * width);
+        self.tables.rows.get_or_init(make)
+    }
+
+    /// The kernels that [`Self::rows`] lead from.
+    fn dense_kernels<S: Scalar>(&self, w: &[S]) -> Aligned<S> {
+        let links = self.rows();
+        layout::taps_first(&self.shape, w, links.width, links.strides[0])
     }
 }
 
 /// `y[f] = w ⋆ x[f] + b` for each frame: `x` `[F, C_in, H, W]`, `w` `[C_out, C_in/groups, kh, kw]`, `b` `[C_out]` or empty.
 pub fn forward<R: Real>(conv: &Conv, x: &[R], w: &[R], b: &[R]) -> Vec<R> {
-    let (shape, product) = (&conv.shape, Product::new(conv, x, w, b));
+    let (shape, product) = (&conv.shape, Product::new(conv, Part::all(conv), x, w, b));
     let mut y = vec![R::ZERO; x.len() / shape.in_len() * shape.out_len()];
     par::for_row_chunks(&mut y, shape.out_len(), FRAMES, |first, y| {
         let x = frames(x, shape.in_len(), first, y.len() / shape.out_len());
-        product.for_each_frame(x, |frame, rows, pixel| {
-            let y = &mut y[frame * shape.out_len()..][..shape.out_len()];
-            layout::transpose(rows, pixel, [shape.positions(), shape.c_out], y, shape.positions());
+        product.for_each_band(x, |frame, rows| {
+            layout::channels_first(&rows, shape.c_out, &mut y[frame * shape.out_len()..][..shape.out_len()]);
         });
     });
     y
@@ -200,16 +220,19 @@ pub fn forward_pooled<R: Real>(
     w: &[R],
     b: &[R],
 ) -> (Vec<R>, Vec<u8>) {
-    let (shape, product) = (&conv.shape, Product::new(conv, x, w, b));
-    let (n, len) = (x.len() / shape.in_len(), shape.c_out * windows.count());
-    let choices_len = windows.count() * conv.pixel_out();
-    let (mut y, mut choices) = (vec![R::ZERO; n * len], vec![0; n * choices_len]);
-    par::for_row_chunks_2((&mut y, len), (&mut choices, choices_len), FRAMES, |first, y, choices| {
-        let mut best = Aligned::zeros(choices_len);
-        product.for_each_frame(frames(x, shape.in_len(), first, y.len() / len), |frame, rows, pixel| {
-            windows.choose(rows, pixel, &mut best, &mut choices[frame * choices_len..][..choices_len]);
-            let y = &mut y[frame * len..][..len];
-            layout::transpose(&best, pixel, [windows.count(), shape.c_out], y, windows.count());
+    let (shape, product) = (&conv.shape, Product::new(conv, windows.part(), x, w, b));
+    let (n, len, stride) = (x.len() / shape.in_len(), shape.c_out * windows.count(), conv.pixel_out());
+    let (mut y, mut choices) = (vec![R::ZERO; n * len], vec![0; n * windows.count() * stride]);
+    let out = ((&mut y[..], len), (&mut choices[..], windows.count() * stride));
+    par::for_row_chunks_2(out.0, out.1, FRAMES, |first, y, choices| {
+        let mut best = Aligned::zeros(windows.count() * product.pixel);
+        product.for_each_band(frames(x, shape.in_len(), first, y.len() / len), |frame, rows| {
+            let of = windows.in_rows(&rows.band);
+            let best = &mut best[..of.len() * rows.pixel];
+            let first = frame * windows.count() + of.start;
+            windows.choose(&rows, best, &mut choices[first * stride..][..of.len() * stride]);
+            let y = &mut y[frame * len + of.start..(frame + 1) * len];
+            layout::transpose(best, rows.pixel, [of.len(), shape.c_out], y, windows.count());
         });
     });
     (y, choices)
@@ -224,69 +247,151 @@ pub fn forward_chosen<R: Real>(
     w: &[R],
     b: &[R],
 ) -> Vec<R> {
-    let (shape, product) = (&conv.shape, Product::new(conv, x, w, b));
-    let (len, choices_len) = (shape.c_out * windows.count(), windows.count() * conv.pixel_out());
+    let (shape, product) = (&conv.shape, Product::new(conv, windows.part(), x, w, b));
+    let (len, stride) = (shape.c_out * windows.count(), conv.pixel_out());
     let mut y = vec![R::ZERO; x.len() / shape.in_len() * len];
     par::for_row_chunks(&mut y, len, FRAMES, |first, y| {
         let mut chosen = Aligned::zeros(windows.count() * product.pixel);
-        product.for_each_frame(frames(x, shape.in_len(), first, y.len() / len), |frame, rows, pixel| {
-            windows.pick(rows, pixel, frames(choices, choices_len, first + frame, 1), &mut chosen);
-            let y = &mut y[frame * len..][..len];
-            layout::transpose(&chosen, pixel, [windows.count(), shape.c_out], y, windows.count());
+        product.for_each_band(frames(x, shape.in_len(), first, y.len() / len), |frame, rows| {
+            let of = windows.in_rows(&rows.band);
+            let chosen = &mut chosen[..of.len() * rows.pixel];
+            let choices = &choices[((first + frame) * windows.count() + of.start) * stride..];
+            windows.pick(&rows, &choices[..of.len() * stride], chosen);
+            let y = &mut y[frame * len + of.start..(frame + 1) * len];
+            layout::transpose(chosen, rows.pixel, [of.len(), shape.c_out], y, windows.count());
         });
     });
     y
 }
 
+/// The part of a convolution's output that is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    /// Rows and columns, from the first on.
+    size: [usize; 2],
+    /// Rows that belong together.
+    unit: usize,
+}
+
+impl Part {
+    fn all(conv: &Conv) -> Self {
+        Self { size: conv.shape.output(), unit: 1 }
+    }
+
+    /// Bands of rows, of about equal height, as high as fit the first-level cache with so many numbers a row.
+    fn bands<S>(self, row: usize) -> impl Iterator<Item = Range<usize>> {
+        let units = (BAND_BYTES / (row * size_of::<S>() * self.unit)).max(1);
+        let [h, all] = [self.size[0], self.size[0].div_ceil(self.unit)];
+        let height = (all.div_ceil(all.div_ceil(units).max(1)) * self.unit).max(1);
+        (0..h).step_by(height).map(move |first| first..(first + height).min(h))
+    }
+}
+
+/// How the products of a convolution are added up.
+enum Path<'a> {
+    /// Kernel after kernel, along links from the input.
+    Scatter(&'a Links),
+    /// The same, band by band.
+    ScatterToBands(&'a Links, &'a KernelRows),
+    /// Column after column of the output.
+    Slide(Columns),
+    /// By matrix products, along links from the output.
+    Dense(&'a Links),
+}
+
 /// A convolution of given weights, by the path that suits the input.
 struct Product<'a, R> {
     shape: &'a ConvShape,
-    sparse: bool,
-    links: &'a Links,
+    path: Path<'a>,
     kernels: Aligned<R>,
+    bands: Vec<Range<usize>>,
+    /// Where the pixels of the output rows are.
+    grid: Grid,
     /// Numbers of a pixel of the output rows.
     pixel: usize,
-    /// What the output rows of a frame start from.
+    /// What each pixel starts from.
     bias: Vec<R>,
 }
 
 impl<'a, R: Real> Product<'a, R> {
-    fn new(conv: &'a Conv, x: &[R], w: &[R], b: &[R]) -> Self {
-        let (shape, sparse) = (&conv.shape, is_sparse(x));
-        let (pixel, links, kernels) = if sparse {
-            let links = conv.by_input();
-            (conv.pixel_out(), links, layout::by_input_channel(shape, w, links.width))
+    fn new(conv: &'a Conv, part: Part, x: &[R], w: &[R], b: &[R]) -> Self {
+        let (shape, n_nonzero, n_frames) = (&conv.shape, count_nonzero(x), x.len() / conv.shape.in_len());
+        let output = Grid::packed(shape.output());
+        let (path, kernels, grid, pixel) = if !is_sparse(n_nonzero, x.len()) {
+            (Path::Dense(conv.rows()), conv.dense_kernels(w), output, shape.c_out)
+        } else if slide::pays(shape, conv.pixel_out(), n_nonzero, n_frames) {
+            (
+                Path::Slide(Columns::new(shape, part.size, conv.pixel_out())),
+                slide::kernels(shape, w, conv.pixel_out()),
+                Grid::packed(part.size),
+                conv.pixel_out(),
+            )
         } else {
-            (shape.c_out, conv.rows(), layout::taps_first(shape, w, shape.group_in()))
+            let links = conv.by_input();
+            let kernels = layout::by_input_channel(shape, w, links.width);
+            let path = match &links.kernel_rows {
+                Some(rows)
+                    if frames_together(&kernels) == 1 && !events::are_many(links, n_nonzero, n_frames) =>
+                {
+                    Path::ScatterToBands(links, rows)
+                }
+                _ => Path::Scatter(links),
+            };
+            (path, kernels, links.grid, conv.pixel_out())
         };
-        let mut bias = vec![R::ZERO; shape.positions() * pixel];
-        bias.chunks_mut(pixel).for_each(|to| to[..b.len()].copy_from_slice(b));
-        Self { shape, sparse, links, kernels, pixel, bias }
+        let bands = match path {
+            Path::ScatterToBands(..) => part.bands::<R>(grid.pitch * pixel).collect(),
+            _ => std::iter::once(0..grid.size[0]).collect(),
+        };
+        let mut bias = vec![R::ZERO; pixel];
+        bias[..b.len()].copy_from_slice(b);
+        Self { shape, path, kernels, bands, grid, pixel, bias }
     }
 
-    /// Calls `done(frame, rows, pixel)` with the output of each frame, `[positions][pixel]`.
-    fn for_each_frame(&self, x: &[R], mut done: impl FnMut(usize, &[R], usize)) {
-        let (len, step) = (self.bias.len(), frames_together(&self.kernels));
-        let mut rows = Aligned::zeros(step.min(x.len() / self.shape.in_len()) * len);
+    /// Calls `done(frame, rows)` with the output of each frame, which may come in bands.
+    fn for_each_band(&self, x: &[R], mut done: impl FnMut(usize, Rows<&[R]>)) {
+        let height = self.bands.first().map_or(0, Range::len);
+        let (len, step) = (self.grid.of_rows(height).len() * self.pixel, frames_together(&self.kernels));
+        let mut buffer = Aligned::zeros(step.min(x.len() / self.shape.in_len()) * len);
         for (i, x) in x.chunks(step * self.shape.in_len()).enumerate() {
-            let rows = &mut rows[..x.len() / self.shape.in_len() * len];
-            rows.chunks_mut(len).for_each(|rows| rows.copy_from_slice(&self.bias));
-            if self.sparse {
-                events::scatter(self.links, &Events::of(x, self.links.sites()), &self.kernels, rows);
-            } else {
-                dense::forward(self.shape, self.links, x, &self.kernels, rows);
+            let rows = &mut buffer[..x.len() / self.shape.in_len() * len];
+            let events = match self.path {
+                Path::Dense(_) => None,
+                _ => Some(Events::of(x, self.shape.plane())),
+            };
+            for band in &self.bands {
+                if !matches!(self.path, Path::Slide(_)) {
+                    layout::fill_pixels(&self.bias, rows);
+                }
+                self.add(x, events.as_ref(), &Band { rows: band.clone(), len }, rows);
+                let grid = self.grid.of_rows(band.len());
+                for (k, numbers) in rows.chunks(len).enumerate() {
+                    done(i * step + k, Rows { numbers, band: band.clone(), grid, pixel: self.pixel });
+                }
             }
-            rows.chunks(len).enumerate().for_each(|(k, rows)| done(i * step + k, rows, self.pixel));
+        }
+    }
+
+    /// Adds the products of frames to a band of their rows.
+    fn add(&self, x: &[R], events: Option<&Events<R>>, band: &Band, rows: &mut [R]) {
+        match (&self.path, events) {
+            (Path::Scatter(links), Some(events)) => events::scatter(links, events, &self.kernels, rows),
+            (Path::ScatterToBands(links, kernel_rows), Some(events)) => {
+                events::scatter_to_band(links, kernel_rows, band, events, &self.kernels, rows);
+            }
+            (Path::Slide(columns), Some(events)) => {
+                slide::forward(self.shape, columns, events, &self.kernels, &self.bias, rows);
+            }
+            (Path::Dense(links), _) => dense::forward(self.shape, links, x, &self.kernels, rows),
+            (_, None) => {}
         }
     }
 }
 
 /// Gradient of the weights, given the inputs and the gradient of the output.
 pub fn weight_grad<R: Real>(conv: &Conv, x: &[R], gy: &[R]) -> Vec<R> {
-    let (shape, positions) = (&conv.shape, conv.shape.positions());
-    weight_grad_of_rows(conv, x, |frame, rows, pixel| {
-        let gy = frames(gy, shape.out_len(), frame, 1);
-        layout::transpose(gy, positions, [shape.c_out, positions], rows, pixel);
+    weight_grad_of_rows(conv, Part::all(conv), x, |frame, mut rows| {
+        layout::channels_last(frames(gy, conv.shape.out_len(), frame, 1), conv.shape.c_out, &mut rows);
     })
 }
 
@@ -298,58 +403,88 @@ pub fn weight_grad_pooled<R: Real>(
     x: &[R],
     gy: &[R],
 ) -> Vec<R> {
-    let (shape, n) = (&conv.shape, windows.count());
-    weight_grad_of_rows(conv, x, |frame, rows, pixel| {
-        let mut best = Aligned::zeros(n * pixel);
-        layout::transpose(frames(gy, shape.c_out * n, frame, 1), n, [shape.c_out, n], &mut best, pixel);
-        windows.spread(&best, pixel, frames(choices, n * conv.pixel_out(), frame, 1), rows);
+    let (c_out, n, stride) = (conv.shape.c_out, windows.count(), conv.pixel_out());
+    weight_grad_of_rows(conv, windows.part(), x, |frame, rows| {
+        let of = windows.in_rows(&rows.band);
+        let mut best = Aligned::zeros(of.len() * rows.pixel);
+        let gy = &frames(gy, c_out * n, frame, 1)[of.start..];
+        layout::transpose(gy, n, [c_out, of.len()], &mut best, rows.pixel);
+        windows.spread(&best, frames(choices, stride, frame * n + of.start, of.len()), rows);
     })
 }
 
-/// `fill(frame, rows, pixel)` writes a frame's gradient of the output, `[positions][pixel]`, over that of another frame.
+/// `fill(frame, rows)` writes the gradient of some rows of a frame over that of others.
 fn weight_grad_of_rows<R: Real>(
     conv: &Conv,
+    part: Part,
     x: &[R],
-    fill: impl Fn(usize, &mut [R], usize) + Sync,
+    fill: impl Fn(usize, Rows<&mut [R]>) + Sync,
 ) -> Vec<R> {
-    let (shape, sparse) = (&conv.shape, is_sparse(x));
-    let (pixel, links) =
-        if sparse { (conv.pixel_out(), conv.by_input()) } else { (shape.c_out, conv.rows()) };
-    let len = shape.positions() * pixel;
-    let n_weights = if sparse { shape.c_in * links.kernel_len } else { shape.c_out * shape.taps() };
+    let (shape, output) = (&conv.shape, Grid::packed(conv.shape.output()));
+    if !is_sparse(count_nonzero(x), x.len()) {
+        let size = [shape.out_len(), shape.c_out * shape.taps()];
+        let sum = sum_over_frames(shape, x, size, |first, x, rows, grad| {
+            for (k, numbers) in rows.chunks_mut(size[0]).enumerate() {
+                fill(first + k, Rows { numbers, band: 0..output.size[0], grid: output, pixel: shape.c_out });
+            }
+            dense::weight_grad(shape, conv.rows(), x, rows, grad);
+        });
+        return layout::of_taps_first(shape, &sum);
+    }
+    let (links, pixel) = (conv.by_input(), conv.pixel_out());
+    let height = if links.kernel_rows.is_some() { part.size[0] } else { output.size[0] };
+    let grid = links.grid.of_rows(height);
+    let size = [grid.len() * pixel, shape.c_in * links.kernel_len];
+    let sum = sum_over_frames(shape, x, size, |first, x, rows, grad| {
+        // Margins stay zero.
+        for (k, numbers) in rows.chunks_mut(size[0]).enumerate() {
+            fill(first + k, Rows { numbers, band: 0..height, grid, pixel });
+        }
+        let events = Events::of(x, shape.plane());
+        match &links.kernel_rows {
+            Some(kernel_rows) => {
+                let band = Band { rows: 0..height, len: size[0] };
+                events::gather_by_kernel_row(links, kernel_rows, &band, &events, rows, grad);
+            }
+            None => events::gather(links, &events, rows, grad),
+        }
+    });
+    layout::of_input_channels(shape, &sum, links.width)
+}
+
+/// The sum of what `add(first, x, rows, sum)` adds for some frames at a time, on all threads. `size` is that of the rows of a
+/// frame, which `add` finds as it left them or zero, and that of the sum.
+fn sum_over_frames<R: Real>(
+    shape: &ConvShape,
+    x: &[R],
+    [len, n]: [usize; 2],
+    add: impl Fn(usize, &[R], &mut [R], &mut [R]) + Sync,
+) -> Aligned<R> {
     let parts = par::map_chunks(x.len() / shape.in_len(), SUMMED, |range| {
-        let mut grad = Aligned::zeros(n_weights);
-        let step = frames_together(&grad);
+        let mut sum = Aligned::zeros(n);
+        let step = frames_together(&sum);
         let mut rows = Aligned::zeros(step.min(range.len()) * len);
         for first in range.clone().step_by(step) {
             let n_frames = step.min(range.end - first);
-            let (x, rows) = (frames(x, shape.in_len(), first, n_frames), &mut rows[..n_frames * len]);
-            rows.chunks_mut(len).enumerate().for_each(|(k, rows)| fill(first + k, rows, pixel));
-            if sparse {
-                events::gather(links, &Events::of(x, links.sites()), rows, &mut grad);
-            } else {
-                dense::weight_grad(shape, links, x, rows, &mut grad);
-            }
+            add(first, frames(x, shape.in_len(), first, n_frames), &mut rows[..n_frames * len], &mut sum);
         }
-        grad
+        sum
     });
-    let sum = sum_of(parts, n_weights);
-    if sparse {
-        layout::of_input_channels(shape, &sum, links.width)
-    } else {
-        layout::of_taps_first(shape, &sum)
-    }
+    sum_of(parts, n)
 }
 
 /// Gradient of the inputs, given the weights and the gradient of the output.
 pub fn input_grad<R: Real>(conv: &Conv, w: &[R], gy: &[R]) -> Vec<R> {
-    let shape = &conv.shape;
-    if is_sparse(gy) {
-        let events = |gy: &[R], _: usize| Events::of(gy, shape.positions());
-        return input_grad_of_events(conv, w, gy, shape.out_len(), events);
+    let (shape, n_frames) = (&conv.shape, gy.len() / conv.shape.out_len());
+    if is_sparse(count_nonzero(gy), gy.len()) {
+        return input_grad_of_rows(conv, w, n_frames, |first, kernels, rows| {
+            let links = conv.by_output();
+            let gy = frames(gy, shape.out_len(), first, rows.len() / links.frame_len);
+            events::scatter(links, &Events::of(gy, shape.positions()), kernels, rows);
+        });
     }
-    let kernels = layout::taps_first(shape, w, shape.group_in());
-    let mut gx = vec![R::ZERO; gy.len() / shape.out_len() * shape.in_len()];
+    let kernels = conv.dense_kernels(w);
+    let mut gx = vec![R::ZERO; n_frames * shape.in_len()];
     par::for_row_chunks(&mut gx, shape.in_len(), FRAMES, |first, gx| {
         let gy = frames(gy, shape.out_len(), first, gx.len() / shape.in_len());
         let mut rows = Aligned::zeros(gx.len());
@@ -369,32 +504,36 @@ pub fn input_grad_pooled<R: Real>(
     w: &[R],
     gy: &[R],
 ) -> Vec<R> {
-    let (c_out, choices_len) = (conv.shape.c_out, windows.count() * conv.pixel_out());
-    input_grad_of_events(conv, w, gy, c_out * windows.count(), |gy, first| {
-        windows.events(gy, c_out, |frame| frames(choices, choices_len, first + frame, 1))
+    let (c_out, n, pixel) = (conv.shape.c_out, windows.count(), conv.pixel_out());
+    input_grad_of_rows(conv, w, gy.len() / (c_out * n), |first, kernels, rows| {
+        let links = conv.by_output();
+        let mut best = Aligned::zeros(n * pixel);
+        for (i, rows) in rows.chunks_mut(links.frame_len).enumerate() {
+            layout::transpose(frames(gy, c_out * n, first + i, 1), n, [c_out, n], &mut best, pixel);
+            let choices = frames(choices, n * pixel, first + i, 1);
+            windows.scatter(&best, choices, links, kernels, rows);
+        }
     })
 }
 
-/// `events(gy, first)` finds the nonzero gradients of the convolution's output in frames from `first` on.
-fn input_grad_of_events<R: Real>(
+/// `fill(first, kernels, rows)` adds to the zeros of `rows` the gradient of the inputs in frames from `first` on.
+fn input_grad_of_rows<R: Real>(
     conv: &Conv,
     w: &[R],
-    gy: &[R],
-    gy_len: usize,
-    events: impl Fn(&[R], usize) -> Events<R> + Sync,
+    n_frames: usize,
+    fill: impl Fn(usize, &[R], &mut [R]) + Sync,
 ) -> Vec<R> {
     let (shape, links) = (&conv.shape, conv.by_output());
-    let (pixel, len) = (shape.pixel(shape.c_in), links.frame_len);
-    let kernels = layout::taps_first(shape, w, links.width);
-    let mut gx = vec![R::ZERO; gy.len() / gy_len * shape.in_len()];
+    let (pixel, len) = (links.groups * links.width, links.frame_len);
+    let kernels = layout::taps_first(shape, w, links.width, links.strides[0]);
+    let mut gx = vec![R::ZERO; n_frames * shape.in_len()];
     par::for_row_chunks(&mut gx, shape.in_len(), FRAMES, |first, gx| {
         let step = frames_together(&kernels);
         let mut rows = Aligned::zeros(step.min(gx.len() / shape.in_len()) * len);
         for (i, gx) in gx.chunks_mut(step * shape.in_len()).enumerate() {
-            let n_frames = gx.len() / shape.in_len();
-            let (first, rows) = (first + i * step, &mut rows[..n_frames * len]);
+            let rows = &mut rows[..gx.len() / shape.in_len() * len];
             rows.fill(R::ZERO);
-            events::scatter(links, &events(frames(gy, gy_len, first, n_frames), first), &kernels, rows);
+            fill(first + i * step, &kernels, rows);
             for (rows, gx) in rows.chunks(len).zip(gx.chunks_mut(shape.in_len())) {
                 layout::transpose(rows, pixel, [shape.plane(), shape.c_in], gx, shape.plane());
             }
@@ -405,8 +544,8 @@ fn input_grad_of_events<R: Real>(
 
 /// Products of nonzero inputs with weights, and products of a dense engine.
 pub fn synops<S: Scalar>(conv: &Conv, x: &[S]) -> (u64, u64) {
-    let (shape, links, plane) = (&conv.shape, conv.by_input(), conv.shape.plane());
-    let fan_out: Vec<u64> = (0..plane).map(|i| (links.taps(i) * shape.group_out()) as u64).collect();
+    let (shape, plane) = (&conv.shape, conv.shape.plane());
+    let fan_out: Vec<u64> = links::fan_out(shape).iter().map(|n| n * shape.group_out() as u64).collect();
     let effective = x
         .chunks(plane)
         .map(|p| p.iter().zip(&fan_out).filter(|(v, _)| !v.is_zero()).map(|(_, &n)| n).sum::<u64>());
@@ -425,8 +564,8 @@ fn frames_together<S>(kernels: &[S]) -> usize {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a share against a threshold")]
-fn is_sparse<S: Scalar>(x: &[S]) -> bool {
-    count_nonzero(x) as f64 <= x.len() as f64 * DENSE_ABOVE
+fn is_sparse(n_nonzero: usize, n: usize) -> bool {
+    n_nonzero as f64 <= n as f64 * DENSE_ABOVE
 }
 
 vectorized! {

@@ -20,34 +20,21 @@ impl<S: Scalar> Events<S> {
     /// If a plane has more numbers than `u32` counts.
     pub(super) fn of(x: &[S], sites: usize) -> Self {
         let mut found = Self::with_capacity(x.len() / 8);
-        find(x, [sites; 2], usize::MAX, &mut found);
-        found
+        find(x, sites, &mut found);
+        found.without_ones()
     }
 
-    /// Finds them in rows of `row` numbers if there are at most `most`. Each `part` numbers of a row are a plane; sites are
-    /// counted from the beginning of the row. Values that are all one, as of spikes, are not kept.
-    ///
-    /// # Panics
-    /// If a row has more numbers than `u32` counts.
-    pub(super) fn of_parts(x: &[S], [row, part]: [usize; 2], most: usize) -> Option<Self> {
-        let mut found = Self::with_capacity(most / 2);
-        let are_few = find(x, [row, part], most, &mut found);
-        if found.values.iter().fold(true, |are_ones, &v| are_ones & (v == S::ONE)) {
-            found.values = Vec::new();
+    /// Values that are all one, as of spikes, are not kept.
+    fn without_ones(mut self) -> Self {
+        if self.values.iter().fold(true, |are_ones, &v| are_ones & (v == S::ONE)) {
+            self.values = Vec::new();
         }
-        are_few.then_some(found)
+        self
     }
 
     /// None yet, with room for so many.
     pub(super) fn with_capacity(n: usize) -> Self {
         Self { starts: vec![0], sites: Vec::with_capacity(n), values: Vec::with_capacity(n) }
-    }
-
-    /// Adds an event to the plane at hand.
-    #[inline(always)]
-    pub(super) fn push(&mut self, site: u32, value: S) {
-        self.sites.push(site);
-        self.values.push(value);
     }
 
     /// What is added from now on belongs to the next plane.
@@ -67,39 +54,43 @@ impl<S: Scalar> Events<S> {
         self.of_planes(plane..plane + 1)
     }
 
+    /// Site and value of each event of a plane.
+    #[inline(always)]
+    pub(super) fn pairs(&self, plane: usize) -> impl Iterator<Item = (u32, S)> {
+        let (sites, values) = self.of_plane(plane);
+        sites.iter().enumerate().map(|(i, &site)| (site, if values.is_empty() { S::ONE } else { values[i] }))
+    }
+
+    /// [`Self::pairs`] of those at some sites.
+    #[inline(always)]
+    pub(super) fn pairs_at(&self, plane: usize, at: Range<u32>) -> impl Iterator<Item = (u32, S)> {
+        let (sites, values) = self.of_plane(plane);
+        among(sites, at).map(move |i| (sites[i], if values.is_empty() { S::ONE } else { values[i] }))
+    }
+
     /// Sites and values of planes that follow each other; no values stand for ones.
     #[inline(always)]
     pub(super) fn of_planes(&self, planes: Range<usize>) -> (&[u32], &[S]) {
         let at = self.starts[planes.start]..self.starts[planes.end];
         (&self.sites[at.clone()], if self.values.is_empty() { &[] } else { &self.values[at] })
     }
+}
 
-    /// Multiplies all sites: an index of a row becomes the index of its first number.
-    ///
-    /// # Panics
-    /// In debug builds, if one is more than `u32` counts.
-    #[allow(clippy::cast_possible_truncation, reason = "the callers check the largest product")]
-    pub(super) fn scale_sites(&mut self, factor: usize) {
-        self.sites.iter_mut().for_each(|site| *site *= factor as u32);
-    }
+/// Where those of a range are among rising sites, of which there are few.
+#[inline(always)]
+pub(super) fn among(sites: &[u32], range: Range<u32>) -> Range<usize> {
+    let below = |end: u32| sites.iter().map(|&site| usize::from(site < end)).sum::<usize>();
+    let start = below(range.start);
+    start..below(range.end).max(start)
 }
 
 vectorized! {
-    /// Whether there are at most `most`; if not, not all are found.
-    #[allow(clippy::cast_possible_truncation, reason = "checked first")]
-    fn find[S: Scalar](lanes; x: &[S], size: [usize; 2], most: usize, found: &mut Events<S>) -> bool {
-        let [row, part] = size;
-        assert!(u32::try_from(row).is_ok(), "events: {row} sites");
-        for row in x.chunks(row) {
-            for (k, plane) in row.chunks(part).enumerate() {
-                lanes.append_nonzero(plane, (k * part) as u32, &mut found.sites, &mut found.values);
-                found.end_plane();
-            }
-            if found.len() > most {
-                return false;
-            }
+    fn find[S: Scalar](lanes; x: &[S], sites: usize, found: &mut Events<S>) {
+        assert!(u32::try_from(sites).is_ok(), "events: {sites} sites");
+        for plane in x.chunks(sites) {
+            lanes.append_nonzero(plane, 0, &mut found.sites, &mut found.values);
+            found.end_plane();
         }
-        true
     }
 }
 
@@ -107,7 +98,7 @@ vectorized! {
 pub(super) struct BySite<S> {
     /// For each site the index of its first event; two more entries at the end.
     starts: Vec<u32>,
-    /// What belongs to the plane of an event: `stride` times its number, counted from the first.
+    /// What belongs to the plane and the site of an event.
     origins: Vec<u32>,
     values: Vec<S>,
 }
@@ -118,18 +109,19 @@ impl<S: Scalar> BySite<S> {
         Self { starts: vec![0; n_sites + 2], origins: Vec::new(), values: Vec::new() }
     }
 
-    /// Takes the events of `planes`; within a site they stay in the order of planes. Plane `k` of them has the origin
-    /// `k · stride`.
+    /// Takes the events of `planes`; within a site they stay in the order of planes. An event at `site` of the k-th of them
+    /// has the origin `origin(k, site)`.
     ///
     /// # Panics
-    /// If an origin is more than `u32` counts.
-    #[allow(clippy::cast_possible_truncation, reason = "checked first")]
-    pub(super) fn sort(&mut self, events: &Events<S>, planes: Range<usize>, stride: usize) {
-        assert!(
-            u32::try_from(planes.len() * stride).is_ok(),
-            "events of {} planes of {stride}",
-            planes.len()
-        );
+    /// In debug builds, if an origin is more than `u32` counts.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the callers check the largest origin")]
+    pub(super) fn sort(
+        &mut self,
+        events: &Events<S>,
+        planes: Range<usize>,
+        origin: impl Fn(usize, usize) -> usize,
+    ) {
         let all = events.starts[planes.start]..events.starts[planes.end];
         self.starts.fill(0);
         events.sites[all.clone()].iter().for_each(|&site| self.starts[site as usize + 2] += 1);
@@ -143,7 +135,8 @@ impl<S: Scalar> BySite<S> {
             for (i, &site) in sites.iter().enumerate() {
                 let at = self.starts[site as usize + 1] as usize;
                 self.starts[site as usize + 1] += 1;
-                self.origins[at] = (k * stride) as u32;
+                debug_assert!(u32::try_from(origin(k, site as usize)).is_ok());
+                self.origins[at] = origin(k, site as usize) as u32;
                 if let Some(&value) = values.get(i) {
                     self.values[at] = value;
                 }
@@ -151,38 +144,40 @@ impl<S: Scalar> BySite<S> {
         }
     }
 
+    /// Values and origins of all events, site by site; no values stand for ones.
+    pub(super) fn all(&self) -> (&[S], &[u32]) {
+        (&self.values, &self.origins)
+    }
+
+    /// Where the events of sites that follow each other are among all.
+    #[inline(always)]
+    pub(super) fn range(&self, sites: Range<usize>) -> Range<usize> {
+        self.starts[sites.start] as usize..self.starts[sites.end] as usize
+    }
+
     /// Values and origins of the events at a site; no values stand for ones.
     #[inline(always)]
     pub(super) fn of(&self, site: usize) -> (&[S], &[u32]) {
-        let at = self.starts[site] as usize..self.starts[site + 1] as usize;
+        let at = self.range(site..site + 1);
         let values = if self.values.is_empty() { &[] } else { &self.values[at.clone()] };
         (values, &self.origins[at])
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_rows_are_planes_and_ones_are_not_kept() {
+    fn values_are_kept_unless_all_are_one() {
         let x = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0_f32];
-        let events = Events::of_parts(&x, [5, 2], 4).unwrap();
-        assert_eq!([0, 1, 2, 3, 4, 5].map(|plane| events.of_plane(plane).0.len()), [1, 1, 1, 0, 0, 1]);
-        assert_eq!(events.of_planes(1..3), (&[2, 4][..], &[][..]));
+        let (ones, twos) = (Events::of(&x, 5), Events::of(&x.map(|v| 2.0 * v), 5));
+        assert_eq!(ones.of_planes(0..2), (&[1, 2, 4, 4][..], &[][..]));
+        assert_eq!(twos.of_plane(1), (&[4][..], &[2.0][..]));
         let mut by_site = BySite::new(5);
-        by_site.sort(&Events::of_parts(&x, [5; 2], 4).unwrap(), 0..2, 10);
+        by_site.sort(&ones, 0..2, |plane, _| 10 * plane);
         assert_eq!(by_site.of(4), (&[][..], &[0, 10][..]));
-        assert_eq!(
-            Events::of_parts(&x.map(|v| 2.0 * v), [5, 2], 4).unwrap().of_plane(5),
-            (&[4][..], &[2.0][..])
-        );
-    }
-
-    #[test]
-    fn more_than_were_asked_for_are_refused() {
-        let x = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0];
-        assert!(Events::of_parts(&x, [3; 2], 2).is_none() && Events::of_parts(&x, [3; 2], 3).is_some());
+        by_site.sort(&twos, 0..2, |plane, _| 10 * plane);
+        assert_eq!(by_site.of(4), (&[2.0; 2][..], &[0, 10][..]));
     }
 }

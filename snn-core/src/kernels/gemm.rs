@@ -1,6 +1,7 @@
 //! Dense matrix products on `matrixmultiply`, for reals and for dual numbers.
 
 use crate::scalar::{Dual, Real, Scalar};
+use std::mem::MaybeUninit;
 
 /// Sizes of a product `c (+)= a · b` with `a: [m, k]`, `b: [k, n]`, `c: [m, n]`, all row-major.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,36 +70,49 @@ impl Gemm {
 }
 
 macro_rules! real_gemm {
-    ($(#[$meta:meta])* $name:ident, $t:ty) => {
-        $(#[$meta])*
+    ($t:ty, $name:ident, $new:ident, $onto:ident) => {
+        #[doc = concat!("`", stringify!($t), "` matrix product.")]
         ///
         /// # Panics
         /// If a slice does not have the size that `shape` says.
         pub fn $name(shape: Gemm, a: GemmOperand<'_, $t>, b: GemmOperand<'_, $t>, c: &mut [$t]) {
+            // SAFETY: the slice holds so many numbers.
+            unsafe { $onto(shape, a, b, (c.as_mut_ptr(), c.len())) };
+        }
+
+        #[doc = concat!("[`", stringify!($name), "`] onto memory that holds nothing yet: all of it is overwritten.")]
+        ///
+        /// # Panics
+        /// If a slice does not have the size that `shape` says.
+        pub fn $new(shape: Gemm, a: GemmOperand<'_, $t>, b: GemmOperand<'_, $t>, c: &mut [MaybeUninit<$t>]) {
+            let shape = Gemm { into: Into::Overwrite, ..shape };
+            // SAFETY: the slice has room for so many numbers, and none is needed.
+            unsafe { $onto(shape, a, b, (c.as_mut_ptr().cast(), c.len())) };
+        }
+
+        /// # Safety
+        /// `c` points to room for so many numbers that nobody else uses; they are there if the product is added to them.
+        unsafe fn $onto(
+            shape: Gemm, a: GemmOperand<'_, $t>, b: GemmOperand<'_, $t>, (c, len): (*mut $t, usize),
+        ) {
             let Gemm { m, k, n, into } = shape;
-            shape.check(a.slice().len(), b.slice().len(), c.len());
+            shape.check(a.slice().len(), b.slice().len(), len);
             let beta = if into == Into::Add { 1.0 } else { 0.0 };
             let ((rsa, csa), (rsb, csb)) = (a.strides(m, k), b.strides(k, n));
-            // SAFETY: `check` made sure that each slice holds the matrix that its sizes and strides describe, and `c` is
-            // borrowed mutably, so it overlaps neither operand.
+            // SAFETY: `check` made sure that each operand holds the matrix that its sizes and strides describe; `c` has room
+            // for the product, overlaps neither operand, and is not read if `beta` is zero.
             unsafe {
                 matrixmultiply::$name(
                     m, k, n, 1.0, a.slice().as_ptr(), rsa, csa, b.slice().as_ptr(), rsb, csb,
-                    beta, c.as_mut_ptr(), n.cast_signed(), 1,
+                    beta, c, n.cast_signed(), 1,
                 );
             }
         }
     };
 }
 
-real_gemm!(
-    /// `f32` matrix product.
-    sgemm, f32
-);
-real_gemm!(
-    /// `f64` matrix product.
-    dgemm, f64
-);
+real_gemm!(f32, sgemm, sgemm_new, sgemm_onto);
+real_gemm!(f64, dgemm, dgemm_new, dgemm_onto);
 
 /// Matrix product of dual numbers: `1 + 2K` real products over the separated planes.
 ///

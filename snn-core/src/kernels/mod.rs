@@ -8,15 +8,18 @@
 
 #![allow(unsafe_code, reason = "matrix kernels of another crate and run-time dispatch on CPU features")]
 
+mod aligned;
 pub mod channels;
 pub mod conv;
 mod events;
 pub mod gemm;
 pub mod levels;
 pub mod par;
+pub mod pattern;
 pub mod scan;
 pub mod simd;
 pub mod spike_matmul;
+pub mod sums;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]

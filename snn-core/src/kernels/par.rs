@@ -1,6 +1,7 @@
 //! Splitting independent work over threads, in chunks whose size never depends on the number of threads.
 
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Calls `f` on consecutive ranges of at most `chunk` items that cover `0..n`, on all threads, and returns the results
@@ -33,6 +34,28 @@ pub fn for_row_chunks<S: Send>(
         return f(0, out);
     }
     out.par_chunks_mut(chunk * row_len).enumerate().for_each(|(i, rows)| f(i * chunk, rows));
+}
+
+/// `n_rows` rows of `row_len` that `f(first_row, rows)` writes in groups of at most `chunk`, on all threads: nothing is written
+/// before, as a vector of zeros would be.
+///
+/// # Safety
+/// `f` must write every number that it is given.
+///
+/// # Panics
+/// If `chunk` or `row_len` is zero.
+pub(super) unsafe fn build_rows<S: Copy + Send>(
+    n_rows: usize,
+    row_len: usize,
+    chunk: usize,
+    f: impl Fn(usize, &mut [MaybeUninit<S>]) + Sync,
+) -> Vec<S> {
+    let n = n_rows * row_len;
+    let mut rows = Vec::with_capacity(n);
+    for_row_chunks(&mut rows.spare_capacity_mut()[..n], row_len, chunk, f);
+    // SAFETY: `f` wrote each of the `n` numbers, as the caller vouches for.
+    unsafe { rows.set_len(n) };
+    rows
 }
 
 /// [`for_row_chunks`] over two outputs with as many rows: `f(first_row, rows of the first, rows of the second)`.

@@ -2,12 +2,14 @@
 
 use crate::scalar::{Real, Scalar};
 use std::any::TypeId;
+use std::ops::Range;
 
 /// Compiles a function generic in the scalar for AVX-512, AVX2 and the baseline, and picks one at run time.
 ///
 /// The body is plain Rust that the compiler vectorizes; where it does not do so well, `lanes;` before the
-/// arguments gives the body a [`Lanes`] to call vector kernels through. No fused multiply-add is ever contracted by the compiler, so all versions give
-/// the same bits.
+/// arguments gives the body a [`Lanes`] to call vector kernels through. The compiler never contracts products and sums, and
+/// vector kernels fuse them with all instruction sets or with none, so all versions give the same bits. (Where a CPU has no
+/// fused multiply-add, `f32::mul_add` computes it in software.)
 #[macro_export]
 #[doc(hidden)]
 macro_rules! vectorized {
@@ -29,7 +31,7 @@ macro_rules! vectorized {
                 fn avx512<$($gen)*>(lanes: Avx512, $($arg: $ty),*) $(-> $ret)? {
                     body(lanes, $($arg),*)
                 }
-                #[target_feature(enable = "avx2")]
+                #[target_feature(enable = "avx2,fma")]
                 fn avx2<$($gen)*>(lanes: Avx2, $($arg: $ty),*) $(-> $ret)? {
                     body(lanes, $($arg),*)
                 }
@@ -47,14 +49,33 @@ macro_rules! vectorized {
     };
 }
 
+/// Sums that slide over the steps of a column, see [`Lanes::slide`].
+#[derive(Clone, Copy, Debug)]
+pub struct Slide<'a, S> {
+    /// What is added: `[taps][bias.len()]` from each start on.
+    pub kernels: &'a [S],
+    /// Where the kernel of each event begins, plus `back`.
+    pub starts: &'a [u32],
+    /// What each kernel is multiplied by; empty for ones.
+    pub values: &'a [S],
+    /// Taken from all starts.
+    pub back: u32,
+    /// The events of each step.
+    pub steps: &'a [Range<usize>],
+    /// Sums that a kernel is added to.
+    pub taps: usize,
+    /// What each sum starts from.
+    pub bias: &'a [S],
+}
+
 /// Vector kernels of an instruction set that this CPU has, for slices of `f32`; the methods of scalars of any other type
 /// are plain loops.
 pub trait Lanes: Copy {
     /// `y += a · x`, number by number; the shorter slice counts.
     fn axpy_f32(self, a: f32, x: &[f32], y: &mut [f32]);
 
-    /// [`Lanes::add_rows`] of several `x`, which begin at `starts` in one slice: `y` stays in registers meanwhile. An empty `a`
-    /// stands for ones.
+    /// [`Lanes::add_rows`] of several `x`, which begin at `starts` in one slice: `y` stays in registers meanwhile, and products
+    /// are not rounded before they are added. An empty `a` stands for ones.
     ///
     /// # Panics
     /// If a slice does not hold them.
@@ -67,13 +88,47 @@ pub trait Lanes: Copy {
     ) {
         for (i, &start) in starts.iter().enumerate() {
             let a = if a.is_empty() { 1.0 } else { a[i] };
-            self.add_rows_f32(a, (&x[start as usize..], x_stride), (&mut *y, y_stride), size);
+            add_rows(size, (&x[start as usize..], x_stride), (&mut *y, y_stride), |x: &[f32], y| {
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = a.mul_add(x, *y));
+            });
         }
+    }
+
+    /// [`Lanes::slide`].
+    fn slide_f32(self, slide: &Slide<'_, f32>, to: (&mut [f32], usize)) {
+        slide_down(slide, to, |a, x, sum| *sum = a.mul_add(x, *sum));
     }
 
     /// Appends the indices, counted from `first`, and the values of the numbers that are not zero.
     fn append_nonzero_f32(self, x: &[f32], first: u32, sites: &mut Vec<u32>, values: &mut Vec<f32>) {
         append_nonzero(x, first, sites, values);
+    }
+
+    /// [`Lanes::bits`].
+    fn bits_f32(self, x: &[f32]) -> [u64; 2] {
+        bits(x)
+    }
+
+    /// Writes `first + i · scale` for each bit `i` of a word that is set, and returns how many there are.
+    ///
+    /// # Panics
+    /// If there is no room for 64.
+    #[inline(always)]
+    fn write_sites(self, word: u64, [first, scale]: [u32; 2], sites: &mut [u32]) -> usize {
+        write_sites(word, [first, scale], &mut sites[..64])
+    }
+
+    /// Appends those numbers of `best` that chose `k` and are not zero, and `stride` times their indices.
+    fn append_chosen_f32(
+        self,
+        best: &[f32],
+        choices: &[u8],
+        k: u8,
+        stride: usize,
+        starts: &mut Vec<u32>,
+        values: &mut Vec<f32>,
+    ) {
+        append_chosen(best, choices, k, stride, starts, values);
     }
 
     /// For each number of `best` the greatest of those at `taps[k] + i` in `rows`, and its `k`, the first of equals.
@@ -137,12 +192,49 @@ pub trait Lanes: Copy {
         }
     }
 
+    /// Adds at each step the kernels of its events, times their values, to `taps` sums of `bias.len()` numbers. Then the first
+    /// sum is complete, the others move up, and a new last one starts from the bias. The sums complete from step `taps − 1` on
+    /// are written to `to`, at a stride.
+    ///
+    /// # Panics
+    /// If a slice does not hold them.
+    #[inline(always)]
+    fn slide<S: Scalar>(self, slide: &Slide<'_, S>, (to, stride): (&mut [S], usize)) {
+        match (as_f32(slide.kernels), as_f32(slide.values), as_f32(slide.bias), as_f32_mut(to)) {
+            (Some(kernels), Some(values), Some(bias), Some(to)) => {
+                let &Slide { starts, back, steps, taps, .. } = slide;
+                self.slide_f32(&Slide { kernels, starts, values, back, steps, taps, bias }, (to, stride));
+            }
+            _ => slide_down(slide, (to, stride), |a, x, sum| *sum += a * x),
+        }
+    }
+
     /// Appends the indices, counted from `first`, and the values of the numbers that are not zero.
     #[inline(always)]
     fn append_nonzero<S: Scalar>(self, x: &[S], first: u32, sites: &mut Vec<u32>, values: &mut Vec<S>) {
         match (as_f32(x), as_f32_vec(values)) {
             (Some(x), Some(values)) => self.append_nonzero_f32(x, first, sites, values),
             _ => append_nonzero(x, first, sites, values),
+        }
+    }
+
+    /// Appends those numbers of `best` that chose `k` and are not zero, and `stride` times their indices.
+    ///
+    /// # Panics
+    /// In debug builds, if such a product is more than `u32` counts.
+    #[inline(always)]
+    fn append_chosen<R: Real>(
+        self,
+        best: &[R],
+        choices: &[u8],
+        k: u8,
+        stride: usize,
+        starts: &mut Vec<u32>,
+        values: &mut Vec<R>,
+    ) {
+        match (as_f32(best), as_f32_vec(values)) {
+            (Some(best), Some(values)) => self.append_chosen_f32(best, choices, k, stride, starts, values),
+            _ => append_chosen(best, choices, k, stride, starts, values),
         }
     }
 
@@ -183,6 +275,16 @@ pub trait Lanes: Copy {
             self.transpose_tile_f32((from_f32, from.1), size, (to_f32, to.1));
         }
     }
+
+    /// Asks for the beginning of `x` to be brought to the second-level cache meanwhile.
+    #[inline(always)]
+    fn prefetch<S: Scalar>(self, _x: &[S]) {}
+
+    /// Which of at most 64 numbers are not zero, and which of them are one: a bit for each, the lowest for the first.
+    #[inline(always)]
+    fn bits<S: Scalar>(self, x: &[S]) -> [u64; 2] {
+        as_f32(x).map_or_else(|| bits(x), |x| self.bits_f32(x))
+    }
 }
 
 /// What every CPU of the target has.
@@ -214,9 +316,45 @@ fn axpy<S: Scalar>(a: S, x: &[S], y: &mut [S]) {
 }
 
 #[inline(always)]
+fn slide_down<S: Scalar>(slide: &Slide<'_, S>, (to, stride): (&mut [S], usize), add: impl Fn(S, S, &mut S)) {
+    let (width, len) = (slide.bias.len(), slide.taps * slide.bias.len());
+    let mut sums = slide.bias.repeat(slide.taps);
+    for (step, events) in slide.steps.iter().enumerate() {
+        for i in events.clone() {
+            let start = slide.starts[i].wrapping_sub(slide.back) as usize;
+            let a = if slide.values.is_empty() { S::ONE } else { slide.values[i] };
+            sums.iter_mut().zip(&slide.kernels[start..start + len]).for_each(|(sum, &x)| add(a, x, sum));
+        }
+        if let Some(i) = (step + 1).checked_sub(slide.taps) {
+            to[i * stride..][..width].copy_from_slice(&sums[..width]);
+        }
+        sums.copy_within(width.., 0);
+        sums[len - width..].copy_from_slice(slide.bias);
+    }
+}
+
+#[inline(always)]
 fn append_nonzero<S: Scalar>(x: &[S], first: u32, sites: &mut Vec<u32>, values: &mut Vec<S>) {
     for (site, &value) in (first..).zip(x).filter(|(_, v)| !v.is_zero()) {
         sites.push(site);
+        values.push(value);
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "the callers check the largest product")]
+fn append_chosen<R: Real>(
+    best: &[R],
+    choices: &[u8],
+    k: u8,
+    stride: usize,
+    starts: &mut Vec<u32>,
+    values: &mut Vec<R>,
+) {
+    for (i, (&value, _)) in
+        best.iter().zip(choices).enumerate().filter(|(_, (v, c))| **c == k && !v.is_zero())
+    {
+        starts.push((i * stride) as u32);
         values.push(value);
     }
 }
@@ -258,6 +396,25 @@ fn transpose_tile<S: Scalar>(
 }
 
 #[inline(always)]
+fn bits<S: Scalar>(x: &[S]) -> [u64; 2] {
+    assert!(x.len() <= 64);
+    x.iter().enumerate().fold([0; 2], |[nonzero, ones], (i, v)| {
+        [nonzero | u64::from(!v.is_zero()) << i, ones | u64::from(*v == S::ONE) << i]
+    })
+}
+
+#[inline(always)]
+fn write_sites(word: u64, [first, scale]: [u32; 2], sites: &mut [u32]) -> usize {
+    let (mut rest, mut n) = (word, 0);
+    while rest != 0 {
+        sites[n] = first + rest.trailing_zeros() * scale;
+        rest &= rest - 1;
+        n += 1;
+    }
+    n
+}
+
+#[inline(always)]
 fn as_f32<S: Scalar>(x: &[S]) -> Option<&[f32]> {
     // SAFETY: the types are the same.
     (TypeId::of::<S>() == TypeId::of::<f32>()).then(|| unsafe { &*(std::ptr::from_ref(x) as *const [f32]) })
@@ -279,7 +436,8 @@ fn as_f32_vec<S: Scalar>(x: &mut Vec<S>) -> Option<&mut Vec<f32>> {
 /// Instruction sets of x86-64.
 #[cfg(target_arch = "x86_64")]
 pub mod x86 {
-    use super::{Baseline, Lanes};
+    use super::{Baseline, Lanes, Slide};
+    use crate::scalar::Scalar;
     use std::arch::x86_64::*;
     use std::sync::OnceLock;
 
@@ -315,7 +473,7 @@ pub mod x86 {
         })
     }
 
-    /// AVX2. There is a value only where the CPU has it.
+    /// AVX2 and FMA. There is a value only where the CPU has them.
     #[derive(Clone, Copy, Debug)]
     pub struct Avx2(());
 
@@ -324,7 +482,10 @@ pub mod x86 {
         #[inline]
         #[must_use]
         pub fn detect() -> Option<Self> {
-            (allowed() >= Width::Avx2 && std::arch::is_x86_feature_detected!("avx2")).then_some(Self(()))
+            let all = allowed() >= Width::Avx2
+                && std::arch::is_x86_feature_detected!("avx2")
+                && std::arch::is_x86_feature_detected!("fma");
+            all.then_some(Self(()))
         }
     }
 
@@ -374,6 +535,32 @@ pub mod x86 {
                 let n = size[1].div_ceil(8);
                 in_registers!(add_many_halves, n of [1 2 3 4 5 6 7] or 8, (self, a, x, y, size));
             }
+        }
+
+        #[inline(always)]
+        fn bits_f32(self, x: &[f32]) -> [u64; 2] {
+            assert!(x.len() <= 64);
+            let whole = x.len() - x.len() % 8;
+            let [mut nonzero, mut ones] = [0; 2];
+            for i in (0..whole).step_by(8) {
+                // SAFETY: `self` exists, so the CPU has AVX2; `i + 8 <= whole`.
+                let [is_nonzero, is_one] = unsafe {
+                    let block = _mm256_loadu_ps(x.as_ptr().add(i));
+                    let differs = _mm256_cmp_ps::<_CMP_NEQ_UQ>(block, _mm256_setzero_ps());
+                    let equals = _mm256_cmp_ps::<_CMP_EQ_OQ>(block, _mm256_set1_ps(1.0));
+                    [_mm256_movemask_ps(differs), _mm256_movemask_ps(equals)]
+                };
+                nonzero |= u64::from(is_nonzero.cast_unsigned()) << i;
+                ones |= u64::from(is_one.cast_unsigned()) << i;
+            }
+            let rest = super::bits(&x[whole..]);
+            if whole < 64 { [nonzero | rest[0] << whole, ones | rest[1] << whole] } else { [nonzero, ones] }
+        }
+
+        #[inline(always)]
+        fn prefetch<S: Scalar>(self, x: &[S]) {
+            // SAFETY: prefetching reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(x.as_ptr().cast()) };
         }
     }
 
@@ -452,10 +639,35 @@ pub mod x86 {
             [rows, len]: [usize; 2],
         ) {
             for first in (0..len).step_by(160) {
-                let size = [rows, 160.min(len - first)];
-                let (x, y) = ((&x[first..], x_stride), (&mut y[first..], y_stride));
-                let n = size[1].div_ceil(16);
-                in_registers!(add_many_registers, n of [1 2 3 4 5 6 7 8 9] or 10, (self, a, x, y, size));
+                let (mut row, len) = (0, 160.min(len - first));
+                while row < rows {
+                    let (x, y) = (
+                        (&x[row * x_stride + first..], x_stride),
+                        (&mut y[row * y_stride + first..], y_stride),
+                    );
+                    row += add_rows_of_many(self, a, x, y, [rows - row, len]);
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn slide_f32(self, slide: &Slide<'_, f32>, to: (&mut [f32], usize)) {
+            let n = if slide.bias.len().is_multiple_of(16) { slide.bias.len() / 16 } else { 0 };
+            // SAFETY: `self` exists, so the CPU has AVX-512F.
+            unsafe {
+                match (slide.taps, n) {
+                    (3, 1) => slide_registers::<3, 1>(slide, to),
+                    (3, 2) => slide_registers::<3, 2>(slide, to),
+                    (3, 4) => slide_registers::<3, 4>(slide, to),
+                    (3, 8) => slide_registers::<3, 8>(slide, to),
+                    (5, 1) => slide_registers::<5, 1>(slide, to),
+                    (5, 2) => slide_registers::<5, 2>(slide, to),
+                    (5, 4) => slide_registers::<5, 4>(slide, to),
+                    (7, 1) => slide_registers::<7, 1>(slide, to),
+                    (7, 2) => slide_registers::<7, 2>(slide, to),
+                    (7, 4) => slide_registers::<7, 4>(slide, to),
+                    _ => Baseline.slide_f32(slide, to),
+                }
             }
         }
 
@@ -463,70 +675,70 @@ pub mod x86 {
         fn append_nonzero_f32(self, x: &[f32], first: u32, sites: &mut Vec<u32>, values: &mut Vec<f32>) {
             sites.reserve(x.len() + 16);
             values.reserve(x.len() + 16);
-            let mut len = sites.len().min(values.len());
-            let (to_sites, to_values) = (sites.as_mut_ptr(), values.as_mut_ptr());
             for (site, i) in (first..).step_by(16).zip((0..x.len()).step_by(16)) {
-                // SAFETY: `self` exists, so the CPU has AVX-512F. The numbers of `x` from `i` are loaded, and zeros behind the
-                // last. At most as many as `x` has are kept, so that behind the first `len` there is room for 16.
+                // SAFETY: `self` exists, so the CPU has AVX-512F and POPCNT. The numbers of `x` from `i` are loaded, and zeros
+                // behind the last. At most as many as `x` has are kept, so that behind them there is room for 16.
                 unsafe {
                     let block = _mm512_maskz_loadu_ps(first_lanes(x.len() - i), x.as_ptr().add(i));
                     let kept = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(block, _mm512_setzero_ps());
                     let index = _mm512_add_epi32(_mm512_set1_epi32(site.cast_signed()), numbers());
-                    _mm512_storeu_ps(to_values.add(len), _mm512_maskz_compress_ps(kept, block));
-                    _mm512_storeu_epi32(to_sites.add(len).cast(), _mm512_maskz_compress_epi32(kept, index));
-                    len += kept.count_ones() as usize;
+                    append_lanes(kept, index, block, sites, values);
                 }
             }
-            // SAFETY: the numbers up to `len` were there or have just been written.
-            unsafe {
-                sites.set_len(len);
-                values.set_len(len);
+        }
+
+        #[inline(always)]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_possible_wrap,
+            reason = "the callers check the largest product"
+        )]
+        fn append_chosen_f32(
+            self,
+            best: &[f32],
+            choices: &[u8],
+            k: u8,
+            stride: usize,
+            starts: &mut Vec<u32>,
+            values: &mut Vec<f32>,
+        ) {
+            assert!(choices.len() == best.len());
+            starts.reserve(best.len() + 16);
+            values.reserve(best.len() + 16);
+            for i in (0..best.len()).step_by(16) {
+                let lanes = first_lanes(best.len() - i);
+                // SAFETY: `self` exists, so the CPU has AVX-512 F, BW and VL, and POPCNT. `lanes` selects numbers that both
+                // slices hold. At most as many as these have are kept, so that behind them there is room for 16.
+                unsafe {
+                    let block = _mm512_maskz_loadu_ps(lanes, best.as_ptr().add(i));
+                    let choice = _mm_maskz_loadu_epi8(lanes, choices.as_ptr().add(i).cast());
+                    let chosen = _mm_mask_cmpeq_epi8_mask(lanes, choice, _mm_set1_epi8(k.cast_signed()));
+                    let kept = _mm512_mask_cmp_ps_mask::<_CMP_NEQ_UQ>(chosen, block, _mm512_setzero_ps());
+                    let index = _mm512_add_epi32(_mm512_set1_epi32(i as i32), numbers());
+                    let start = _mm512_mullo_epi32(index, _mm512_set1_epi32(stride as i32));
+                    append_lanes(kept, start, block, starts, values);
+                }
             }
         }
 
         #[inline(always)]
         fn choose_f32(self, rows: &[f32], taps: &[usize], best: &mut [f32], choices: &mut [u8]) {
-            let n = best.len();
-            assert!(choices.len() == n && taps.iter().all(|tap| tap + n <= rows.len()));
-            for i in (0..n).step_by(16) {
-                let lanes = first_lanes(n - i);
-                // SAFETY: `self` exists, so the CPU has AVX-512 F, BW and VL. `lanes` selects numbers below `n`, which all
-                // slices hold, as asserted.
-                unsafe {
-                    let row = |tap: usize| _mm512_maskz_loadu_ps(lanes, rows.as_ptr().add(tap + i));
-                    let (mut most, mut choice) = (row(taps[0]), _mm512_setzero_si512());
-                    for (k, &tap) in (0..).zip(taps).skip(1) {
-                        let v = row(tap);
-                        let greater = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(v, most);
-                        most = _mm512_mask_blend_ps(greater, most, v);
-                        choice = _mm512_mask_blend_epi32(greater, choice, _mm512_set1_epi32(k));
-                    }
-                    _mm512_mask_storeu_ps(best.as_mut_ptr().add(i), lanes, most);
-                    _mm_mask_storeu_epi8(
-                        choices.as_mut_ptr().add(i).cast(),
-                        lanes,
-                        _mm512_cvtepi32_epi8(choice),
-                    );
+            // SAFETY: `self` exists, so the CPU has AVX-512 F, BW and VL.
+            unsafe {
+                match taps.try_into() {
+                    Ok(four) => choose_registers::<4>(rows, four, best, choices),
+                    Err(_) => choose_in_registers(rows, taps, best, choices),
                 }
             }
         }
 
         #[inline(always)]
         fn spread_f32(self, best: &[f32], choices: &[u8], taps: &[usize], rows: &mut [f32]) {
-            let n = best.len();
-            assert!(choices.len() == n && taps.iter().all(|tap| tap + n <= rows.len()));
-            for i in (0..n).step_by(16) {
-                let lanes = first_lanes(n - i);
-                // SAFETY: as in `choose_f32`.
-                unsafe {
-                    let best = _mm512_maskz_loadu_ps(lanes, best.as_ptr().add(i));
-                    let choice =
-                        _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, choices.as_ptr().add(i).cast()));
-                    for (k, &tap) in (0..).zip(taps) {
-                        let chosen = _mm512_cmpeq_epi32_mask(choice, _mm512_set1_epi32(k));
-                        let row = _mm512_maskz_mov_ps(chosen, best);
-                        _mm512_mask_storeu_ps(rows.as_mut_ptr().add(tap + i), lanes, row);
-                    }
+            // SAFETY: as above.
+            unsafe {
+                match taps.try_into() {
+                    Ok(four) => spread_registers::<4>(best, choices, four, rows),
+                    Err(_) => spread_from_registers(best, choices, taps, rows),
                 }
             }
         }
@@ -544,16 +756,159 @@ pub mod x86 {
             let holds = |slice: usize, stride: usize, n: usize, len: usize| (n - 1) * stride + len <= slice;
             assert!(rows <= 16 && cols <= 16);
             assert!(holds(from.len(), from_stride, rows, cols) && holds(to.len(), to_stride, cols, rows));
-            // SAFETY: `self` exists, so the CPU has AVX-512F. Rows and columns below the sizes are in the slices, as
-            // asserted, and the masks select no other numbers.
+            // SAFETY: `self` exists, so the CPU has AVX-512F. Rows and columns below the sizes are in the slices, as asserted;
+            // of the others, the masks select no number. All 16 are written out, or the tile would be kept in memory.
             unsafe {
-                let mut tile = [_mm512_setzero_ps(); 16];
-                for (r, row) in tile.iter_mut().enumerate().take(rows) {
-                    *row = _mm512_maskz_loadu_ps(first_lanes(cols), from.as_ptr().add(r * from_stride));
+                let row = |r: usize| {
+                    let lanes = if r < rows { first_lanes(cols) } else { 0 };
+                    _mm512_maskz_loadu_ps(lanes, from.as_ptr().wrapping_add(r * from_stride))
+                };
+                let tile = transposed([
+                    row(0),
+                    row(1),
+                    row(2),
+                    row(3),
+                    row(4),
+                    row(5),
+                    row(6),
+                    row(7),
+                    row(8),
+                    row(9),
+                    row(10),
+                    row(11),
+                    row(12),
+                    row(13),
+                    row(14),
+                    row(15),
+                ]);
+                let to = to.as_mut_ptr();
+                for c in 0..16 {
+                    let lanes = if c < cols { first_lanes(rows) } else { 0 };
+                    _mm512_mask_storeu_ps(to.wrapping_add(c * to_stride), lanes, tile[c]);
                 }
-                let tile = transposed(tile);
-                for (c, column) in tile.iter().enumerate().take(cols) {
-                    _mm512_mask_storeu_ps(to.as_mut_ptr().add(c * to_stride), first_lanes(rows), *column);
+            }
+        }
+
+        #[inline(always)]
+        fn bits_f32(self, x: &[f32]) -> [u64; 2] {
+            assert!(x.len() <= 64);
+            let [mut nonzero, mut ones] = [0; 2];
+            for i in (0..x.len()).step_by(16) {
+                // SAFETY: `self` exists, so the CPU has AVX-512F. The numbers of `x` from `i` are loaded, and zeros behind the
+                // last.
+                let [is_nonzero, is_one] = unsafe {
+                    let block = _mm512_maskz_loadu_ps(first_lanes(x.len() - i), x.as_ptr().add(i));
+                    let is_nonzero = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(block, _mm512_setzero_ps());
+                    [is_nonzero, _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(block, _mm512_set1_ps(1.0))]
+                };
+                nonzero |= u64::from(is_nonzero) << i;
+                ones |= u64::from(is_one) << i;
+            }
+            [nonzero, ones]
+        }
+
+        #[inline(always)]
+        fn prefetch<S: Scalar>(self, x: &[S]) {
+            // SAFETY: prefetching reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(x.as_ptr().cast()) };
+        }
+
+        #[inline(always)]
+        fn write_sites(self, word: u64, [first, scale]: [u32; 2], sites: &mut [u32]) -> usize {
+            assert!(sites.len() >= 64);
+            let mut n = 0;
+            for i in (0..64).step_by(16) {
+                let kept = (word >> i & 0xffff) as u16;
+                // SAFETY: `self` exists, so the CPU has AVX-512F. At most `i` sites were written before, so that there is room
+                // for 16 more.
+                unsafe {
+                    let scale = _mm512_set1_epi32(scale.cast_signed());
+                    let index = _mm512_add_epi32(_mm512_set1_epi32(i), numbers());
+                    let site = _mm512_add_epi32(
+                        _mm512_set1_epi32(first.cast_signed()),
+                        _mm512_mullo_epi32(index, scale),
+                    );
+                    let site = _mm512_maskz_compress_epi32(kept, site);
+                    _mm512_storeu_epi32(sites.as_mut_ptr().add(n).cast(), site);
+                }
+                n += kept.count_ones() as usize;
+            }
+            n
+        }
+    }
+
+    /// [`choose_in_registers`] for a number of taps that is known when compiling.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn choose_registers<const K: usize>(
+        rows: &[f32],
+        taps: &[usize; K],
+        best: &mut [f32],
+        choices: &mut [u8],
+    ) {
+        choose_in_registers(rows, taps, best, choices);
+    }
+
+    /// [`Lanes::choose_f32`].
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "the callers have at most 256 taps"
+    )]
+    fn choose_in_registers(rows: &[f32], taps: &[usize], best: &mut [f32], choices: &mut [u8]) {
+        let n = best.len();
+        let last = taps.iter().fold(0, |last, &tap| last.max(tap));
+        assert!(choices.len() == n && !taps.is_empty() && last + n <= rows.len());
+        for i in (0..n).step_by(16) {
+            let lanes = first_lanes(n - i);
+            // SAFETY: `lanes` selects numbers below `n`, which all slices hold, as asserted.
+            unsafe {
+                let row = |tap: usize| _mm512_maskz_loadu_ps(lanes, rows.as_ptr().add(tap + i));
+                let (mut most, mut choice) = (row(taps[0]), _mm512_setzero_si512());
+                for k in 1..taps.len() {
+                    let v = row(taps[k]);
+                    let greater = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(v, most);
+                    most = _mm512_mask_blend_ps(greater, most, v);
+                    choice = _mm512_mask_blend_epi32(greater, choice, _mm512_set1_epi32(k as i32));
+                }
+                _mm512_mask_storeu_ps(best.as_mut_ptr().add(i), lanes, most);
+                _mm_mask_storeu_epi8(choices.as_mut_ptr().add(i).cast(), lanes, _mm512_cvtepi32_epi8(choice));
+            }
+        }
+    }
+
+    /// [`spread_from_registers`] for a number of taps that is known when compiling.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn spread_registers<const K: usize>(best: &[f32], choices: &[u8], taps: &[usize; K], rows: &mut [f32]) {
+        spread_from_registers(best, choices, taps, rows);
+    }
+
+    /// [`Lanes::spread_f32`].
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "the callers have at most 256 taps"
+    )]
+    fn spread_from_registers(best: &[f32], choices: &[u8], taps: &[usize], rows: &mut [f32]) {
+        let n = best.len();
+        let last = taps.iter().fold(0, |last, &tap| last.max(tap));
+        assert!(choices.len() == n && last + n <= rows.len());
+        for i in (0..n).step_by(16) {
+            let lanes = first_lanes(n - i);
+            // SAFETY: as in `choose_in_registers`.
+            unsafe {
+                let best = _mm512_maskz_loadu_ps(lanes, best.as_ptr().add(i));
+                let choice =
+                    _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, choices.as_ptr().add(i).cast()));
+                for k in 0..taps.len() {
+                    let chosen = _mm512_cmpeq_epi32_mask(choice, _mm512_set1_epi32(k as i32));
+                    let row = _mm512_maskz_mov_ps(chosen, best);
+                    _mm512_mask_storeu_ps(rows.as_mut_ptr().add(taps[k] + i), lanes, row);
                 }
             }
         }
@@ -563,6 +918,31 @@ pub mod x86 {
     #[inline(always)]
     fn first_lanes(n: usize) -> u16 {
         u16::MAX >> (16 - n.min(16))
+    }
+
+    /// Appends the kept lanes of both registers.
+    ///
+    /// # Safety
+    /// Both vectors have room for 16 more.
+    #[inline]
+    #[target_feature(enable = "avx512f,popcnt")]
+    unsafe fn append_lanes(
+        kept: u16,
+        sites: __m512i,
+        values: __m512,
+        to_sites: &mut Vec<u32>,
+        to_values: &mut Vec<f32>,
+    ) {
+        let n = kept.count_ones() as usize;
+        // SAFETY: there is room, and the first `n` of the 16 that are written count.
+        unsafe {
+            let sites = _mm512_maskz_compress_epi32(kept, sites);
+            _mm512_storeu_epi32(to_sites.as_mut_ptr().add(to_sites.len()).cast(), sites);
+            let values = _mm512_maskz_compress_ps(kept, values);
+            _mm512_storeu_ps(to_values.as_mut_ptr().add(to_values.len()), values);
+            to_sites.set_len(to_sites.len() + n);
+            to_values.set_len(to_values.len() + n);
+        }
     }
 
     /// 0 to 15.
@@ -629,59 +1009,175 @@ pub mod x86 {
         }
     }
 
-    /// [`Lanes::add_many_f32`] with runs of `N` registers, of which the last may be used in part.
+    /// [`Lanes::add_many_f32`] for as many of the rows as have room in registers, of at most 160 numbers; returns how many.
     #[inline(always)]
-    fn add_many_registers<const N: usize>(
-        _: Avx512,
-        (a, starts): (&[f32], &[u32]),
-        (x, x_stride): (&[f32], usize),
-        (y, y_stride): (&mut [f32], usize),
+    fn add_rows_of_many(
+        lanes: Avx512,
+        a: (&[f32], &[u32]),
+        x: (&[f32], usize),
+        y: (&mut [f32], usize),
         [rows, len]: [usize; 2],
-    ) {
-        let reach = |stride: usize| rows.saturating_sub(1) * stride + len;
-        assert!(len.div_ceil(16) == N && reach(x_stride) <= x.len() && reach(y_stride) <= y.len());
-        assert!(a.is_empty() || a.len() == starts.len());
-        let last_start = x.len() - reach(x_stride);
-        let rest = u16::MAX >> (16 * N - len);
-        for row in 0..rows {
-            // SAFETY: there is an `Avx512`, so the CPU has AVX-512F. The runs have `len` numbers, of which `rest` selects
-            // those in the last register; `y` holds them, as asserted, and `x` for each start up to `last_start`.
-            unsafe {
-                let (x, y) = (x.as_ptr().add(row * x_stride), y.as_mut_ptr().add(row * y_stride));
-                let mut sum = [_mm512_setzero_ps(); N];
-                for i in 0..N - 1 {
-                    sum[i] = _mm512_loadu_ps(y.add(16 * i));
-                }
-                sum[N - 1] = _mm512_maskz_loadu_ps(rest, y.add(16 * (N - 1)));
-                if a.is_empty() {
-                    for &start in starts {
-                        assert!(start as usize <= last_start);
-                        let x = x.add(start as usize);
-                        for i in 0..N - 1 {
-                            sum[i] = _mm512_add_ps(sum[i], _mm512_loadu_ps(x.add(16 * i)));
-                        }
-                        let x = _mm512_maskz_loadu_ps(rest, x.add(16 * (N - 1)));
-                        sum[N - 1] = _mm512_add_ps(sum[N - 1], x);
-                    }
-                }
-                for (&a, &start) in a.iter().zip(starts) {
-                    assert!(start as usize <= last_start);
-                    let (a, x) = (_mm512_set1_ps(a), x.add(start as usize));
-                    for i in 0..N - 1 {
-                        sum[i] = _mm512_add_ps(sum[i], _mm512_mul_ps(a, _mm512_loadu_ps(x.add(16 * i))));
-                    }
-                    let x = _mm512_maskz_loadu_ps(rest, x.add(16 * (N - 1)));
-                    sum[N - 1] = _mm512_add_ps(sum[N - 1], _mm512_mul_ps(a, x));
-                }
-                for i in 0..N - 1 {
-                    _mm512_storeu_ps(y.add(16 * i), sum[i]);
-                }
-                _mm512_mask_storeu_ps(y.add(16 * (N - 1)), rest, sum[N - 1]);
+    ) -> usize {
+        let n = len.div_ceil(16);
+        match (rows, n) {
+            (5.., ..=5) => {
+                in_registers!(add_five, n of [1 2 3 4] or 5, (lanes, a, x, y, len));
+                5
+            }
+            (3.., ..=8) => {
+                in_registers!(add_three, n of [1 2 3 4 5 6 7] or 8, (lanes, a, x, y, len));
+                3
+            }
+            (2.., _) => {
+                in_registers!(add_two, n of [1 2 3 4 5 6 7 8 9] or 10, (lanes, a, x, y, len));
+                2
+            }
+            _ => {
+                in_registers!(add_one, n of [1 2 3 4 5 6 7 8 9] or 10, (lanes, a, x, y, len));
+                1
             }
         }
     }
 
-    /// [`add_many_registers`] with registers of eight numbers.
+    /// A function for a number of rows.
+    macro_rules! add_some {
+        ($name:ident, $rows:literal) => {
+            #[inline(always)]
+            fn $name<const N: usize>(
+                _: Avx512,
+                a: (&[f32], &[u32]),
+                x: (&[f32], usize),
+                y: (&mut [f32], usize),
+                len: usize,
+            ) {
+                // SAFETY: there is an `Avx512`, so the CPU has AVX-512F.
+                unsafe { add_block::<$rows, N>(a, x, y, len) };
+            }
+        };
+    }
+    add_some!(add_one, 1);
+    add_some!(add_two, 2);
+    add_some!(add_three, 3);
+    add_some!(add_five, 5);
+
+    /// [`Lanes::add_many_f32`] with `R` runs of `N` registers, of which the last may be used in part: all sums are in registers.
+    #[target_feature(enable = "avx512f")]
+    fn add_block<const R: usize, const N: usize>(
+        (a, starts): (&[f32], &[u32]),
+        (x, x_stride): (&[f32], usize),
+        (y, y_stride): (&mut [f32], usize),
+        len: usize,
+    ) {
+        let reach = |stride: usize| (R - 1) * stride + len;
+        assert!(len.div_ceil(16) == N && reach(x_stride) <= x.len() && reach(y_stride) <= y.len());
+        assert!(a.is_empty() || a.len() == starts.len());
+        let last_start = x.len() - reach(x_stride);
+        let rest = u16::MAX >> (16 * N - len);
+        // SAFETY: the runs have `len` numbers, of which `rest` selects those in the last register; `y` holds them, as asserted,
+        // and `x` for each start up to `last_start`.
+        unsafe {
+            let mut sums = [[_mm512_setzero_ps(); N]; R];
+            for (row, sums) in sums.iter_mut().enumerate() {
+                *sums = load_run(y.as_ptr().add(row * y_stride), rest);
+            }
+            if a.is_empty() {
+                for &start in starts {
+                    assert!(start as usize <= last_start);
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let x = load_run::<N>(x.as_ptr().add(start as usize + row * x_stride), rest);
+                        for i in 0..N {
+                            sums[i] = _mm512_add_ps(sums[i], x[i]);
+                        }
+                    }
+                }
+            }
+            for (&a, &start) in a.iter().zip(starts) {
+                assert!(start as usize <= last_start);
+                let a = _mm512_set1_ps(a);
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let x = load_run::<N>(x.as_ptr().add(start as usize + row * x_stride), rest);
+                    for i in 0..N {
+                        sums[i] = _mm512_fmadd_ps(a, x[i], sums[i]);
+                    }
+                }
+            }
+            for (row, sums) in sums.iter().enumerate() {
+                let y = y.as_mut_ptr().add(row * y_stride);
+                for i in 0..N - 1 {
+                    _mm512_storeu_ps(y.add(16 * i), sums[i]);
+                }
+                _mm512_mask_storeu_ps(y.add(16 * (N - 1)), rest, sums[N - 1]);
+            }
+        }
+    }
+
+    /// [`Lanes::slide_f32`] with `K` sums of `N` registers.
+    #[target_feature(enable = "avx512f")]
+    fn slide_registers<const K: usize, const N: usize>(
+        slide: &Slide<'_, f32>,
+        (to, stride): (&mut [f32], usize),
+    ) {
+        let &Slide { kernels, starts, values, back, steps, .. } = slide;
+        let n_out = (steps.len() + 1).saturating_sub(K);
+        assert!(slide.bias.len() == 16 * N && 16 * N * K <= kernels.len());
+        assert!(n_out == 0 || (n_out - 1) * stride + 16 * N <= to.len());
+        assert!(values.is_empty() || values.len() == starts.len());
+        let last_start = kernels.len() - 16 * N * K;
+        // SAFETY: bias, kernels up to `last_start` and `to` hold what is read and written, as asserted.
+        unsafe {
+            let bias = load_run::<N>(slide.bias.as_ptr(), u16::MAX);
+            let mut sums = [bias; K];
+            for (step, events) in steps.iter().enumerate() {
+                let starts = &starts[events.clone()];
+                let values = if values.is_empty() { values } else { &values[events.clone()] };
+                for (i, &start) in starts.iter().enumerate() {
+                    let start = start.wrapping_sub(back) as usize;
+                    assert!(start <= last_start);
+                    let x = kernels.as_ptr().add(start);
+                    let a = values.get(i).map(|&a| _mm512_set1_ps(a));
+                    for k in 0..K {
+                        for j in 0..N {
+                            let x = _mm512_loadu_ps(x.add(16 * (k * N + j)));
+                            sums[k][j] = match a {
+                                Some(a) => _mm512_fmadd_ps(a, x, sums[k][j]),
+                                None => _mm512_add_ps(sums[k][j], x),
+                            };
+                        }
+                    }
+                }
+                if step + 1 >= K {
+                    let to = to.as_mut_ptr().add((step + 1 - K) * stride);
+                    for j in 0..N {
+                        _mm512_storeu_ps(to.add(16 * j), sums[0][j]);
+                    }
+                }
+                for k in 1..K {
+                    sums[k - 1] = sums[k];
+                }
+                sums[K - 1] = bias;
+            }
+        }
+    }
+
+    /// `N` registers of numbers from `from` on, of which `rest` selects those in the last one; the others are zero.
+    ///
+    /// # Safety
+    /// The numbers can be read.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn load_run<const N: usize>(from: *const f32, rest: u16) -> [__m512; N] {
+        let mut run = [_mm512_setzero_ps(); N];
+        // SAFETY: the caller's.
+        unsafe {
+            for i in 0..N - 1 {
+                run[i] = _mm512_loadu_ps(from.add(16 * i));
+            }
+            run[N - 1] = _mm512_maskz_loadu_ps(rest, from.add(16 * (N - 1)));
+        }
+        run
+    }
+
+    /// [`Lanes::add_many_f32`] with runs of `N` registers of eight numbers, of which the last may be used in part.
     #[inline(always)]
     fn add_many_halves<const N: usize>(
         _: Avx2,
@@ -711,10 +1207,10 @@ pub mod x86 {
                     let a = _mm256_set1_ps(if a.is_empty() { 1.0 } else { a[k] });
                     let x = x.add(start as usize);
                     for i in 0..N - 1 {
-                        sum[i] = _mm256_add_ps(sum[i], _mm256_mul_ps(a, _mm256_loadu_ps(x.add(8 * i))));
+                        sum[i] = _mm256_fmadd_ps(a, _mm256_loadu_ps(x.add(8 * i)), sum[i]);
                     }
                     let x = _mm256_maskload_ps(x.add(8 * (N - 1)), rest);
-                    sum[N - 1] = _mm256_add_ps(sum[N - 1], _mm256_mul_ps(a, x));
+                    sum[N - 1] = _mm256_fmadd_ps(a, x, sum[N - 1]);
                 }
                 for i in 0..N - 1 {
                     _mm256_storeu_ps(y.add(8 * i), sum[i]);

@@ -1,226 +1,366 @@
 //! Products of sparse rows with a dense matrix: each active input adds one row of weights.
 //!
-//! Outputs are worked on in strips that stay in vector registers, while the rows of weights (or, for the gradient of the
-//! weights, of gradients) that meet them are added one after the other: those of a tile, most of which stays in the
-//! first-level cache, for all outputs of the strip, then those of the next.
+//! Where there is much to add, outputs are worked on in strips of columns, and the weights (or, for the gradient of the
+//! weights, the gradients) in tiles of rows: a tile is copied to where it fills most of the first-level cache, all its rows
+//! are added to all outputs that they belong to, and the next follows. The sums of a strip stay in the second-level cache.
 
-use super::events::{BySite, Events};
+use super::aligned::Aligned;
 use super::gemm::{Gemm, GemmOperand, Into};
 use super::par;
+use super::pattern::{BITS, Pattern};
 use crate::scalar::Real;
 use crate::vectorized;
-use std::sync::OnceLock;
+use std::borrow::Cow;
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// Above this share of nonzero inputs a dense matrix product is faster than adding rows.
 const DENSE_ABOVE: f64 = 0.25;
 
-/// Rows that one task works on.
-const ROWS: usize = 256;
+/// Rows of a sparse product that one task works on.
+const ROWS: usize = 1024;
 
-/// Outputs of a strip: eight registers of 16.
+/// The same of a dense one.
+const DENSE_ROWS: usize = 256;
+
+/// Columns of a strip: eight registers of 16.
 const STRIP: usize = 128;
 
-/// Rows of a tile: a strip of them is 64 kB.
-const TILE: usize = 128;
+/// Columns that a row of a narrower strip is filled up to: one register.
+const REGISTER: usize = 16;
+
+/// Numbers of a tile: 32 kB.
+const TILE: usize = 8192;
 
 /// Additions to an output, on average, for which it pays to load and store it.
 const AT_ONCE: usize = 8;
 
-/// Bytes of a cache line.
-const LINE: usize = 64;
+/// Bytes that stay in the second-level cache beside what is added to.
+const CACHE: usize = 1 << 20;
+
+/// A matrix many of whose numbers may be zero.
+#[derive(Debug)]
+pub struct Sparse<'a, R> {
+    x: &'a [R],
+    pattern: Cow<'a, Pattern>,
+}
+
+impl<'a, R: Real> Sparse<'a, R> {
+    /// `x` of `n_cols` columns, whose pattern is found unless it is known.
+    ///
+    /// # Panics
+    /// If the pattern is that of a matrix of another size.
+    #[must_use]
+    pub fn new(x: &'a [R], n_cols: usize, known: Option<&'a Pattern>) -> Self {
+        let pattern = known.map_or_else(|| Cow::Owned(Pattern::of(x, n_cols)), Cow::Borrowed);
+        assert_eq!(
+            [pattern.n_rows() * n_cols, pattern.n_cols()],
+            [x.len(), n_cols],
+            "sparse: size of the pattern"
+        );
+        Self { x, pattern }
+    }
+
+    /// Whether adding rows is faster than a dense product.
+    #[allow(clippy::cast_precision_loss, reason = "a share of a number of numbers")]
+    fn is_sparse(&self) -> bool {
+        self.pattern.n_nonzero() as f64 <= self.x.len() as f64 * DENSE_ABOVE
+    }
+
+    /// Its numbers row by row.
+    fn factor(&self) -> Factor<'_, R> {
+        Factor { pattern: &self.pattern, x: self.x, strides: [self.pattern.n_cols(), 1] }
+    }
+}
 
 /// `y = x · w + b` with `size = [in, out]`: `x` `[rows, in]`, `w` `[in, out]`, `b` `[out]` or empty.
-pub fn forward<R: Real>(size: [usize; 2], x: &[R], w: &[R], b: &[R]) -> Vec<R> {
+///
+/// # Panics
+/// If `w` has more numbers than `u32` counts.
+pub fn forward<R: Real>(size: [usize; 2], x: &Sparse<'_, R>, w: &[R], b: &[R]) -> Vec<R> {
     let [n_in, n_out] = size;
-    let n_rows = x.len() / n_in;
+    if x.is_sparse() {
+        return product(&x.factor(), w, n_out, b);
+    }
+    let n_rows = x.x.len() / n_in;
     let mut y = if b.is_empty() { vec![R::ZERO; n_rows * n_out] } else { b.repeat(n_rows) };
-    let strips = OnceLock::new();
-    par::for_row_chunks(&mut y, n_out, ROWS, |first, y| {
-        let rows = y.len() / n_out;
-        let x = &x[first * n_in..(first + rows) * n_in];
-        match sparse(x, [n_in, TILE], w.len()) {
-            Some(mut active) => {
-                let strips =
-                    pays(n_in, n_out, active.len()).then(|| strips.get_or_init(|| Strips::of(w, n_out)));
-                let matrix = strips.map_or(Matrix::Rows(w, n_out), |strips| Matrix::Strips(strips));
-                active.scale_sites(matrix.stride());
-                add_active_rows(size, &active, matrix, y);
-            }
-            None => {
-                let shape = Gemm { m: rows, k: n_in, n: n_out, into: Into::Add };
-                R::gemm(shape, GemmOperand::Rows(x), GemmOperand::Rows(w), y);
-            }
-        }
+    par::for_row_chunks(&mut y, n_out, DENSE_ROWS, |first, y| {
+        let shape = Gemm { m: y.len() / n_out, k: n_in, n: n_out, into: Into::Add };
+        let x = &x.x[first * n_in..][..shape.m * n_in];
+        R::gemm(shape, GemmOperand::Rows(x), GemmOperand::Rows(w), y);
     });
     y
 }
 
 /// `gw = xᵀ · gy`.
-pub fn weight_grad<R: Real>(size: [usize; 2], x: &[R], gy: &[R]) -> Vec<R> {
+///
+/// # Panics
+/// If `gy` has more numbers than `u32` counts.
+pub fn weight_grad<R: Real>(size: [usize; 2], x: &Sparse<'_, R>, gy: &[R]) -> Vec<R> {
     let [n_in, n_out] = size;
-    let mut grad = vec![R::ZERO; n_in * n_out];
-    match sparse(x, [n_in; 2], gy.len()) {
-        Some(active) => add_gradients_of_tiles(size, &active, gy, &mut grad),
-        None => {
-            let shape = Gemm { m: n_in, k: x.len() / n_in, n: n_out, into: Into::Overwrite };
-            R::gemm(shape, GemmOperand::Transposed(x), GemmOperand::Rows(gy), &mut grad);
-        }
+    if x.is_sparse() {
+        let pattern = x.pattern.transposed();
+        return product(&Factor { pattern: &pattern, x: x.x, strides: [1, n_in] }, gy, n_out, &[]);
     }
+    let mut grad = vec![R::ZERO; n_in * n_out];
+    let shape = Gemm { m: n_in, k: x.x.len() / n_in, n: n_out, into: Into::Overwrite };
+    R::gemm(shape, GemmOperand::Transposed(x.x), GemmOperand::Rows(gy), &mut grad);
     grad
 }
 
 /// `gx = gy · wᵀ`.
 pub fn input_grad<R: Real>(size: [usize; 2], w: &[R], gy: &[R]) -> Vec<R> {
     let [n_in, n_out] = size;
-    let mut gx = vec![R::ZERO; gy.len() / n_out * n_in];
-    par::for_row_chunks(&mut gx, n_in, ROWS, |first, gx| {
-        let rows = gx.len() / n_in;
-        let gy = &gy[first * n_out..(first + rows) * n_out];
-        let shape = Gemm { m: rows, k: n_out, n: n_in, into: Into::Overwrite };
-        R::gemm(shape, GemmOperand::Rows(gy), GemmOperand::Transposed(w), gx);
-    });
-    gx
+    let rows = |first: usize, gx: &mut [MaybeUninit<R>]| {
+        let shape = Gemm { m: gx.len() / n_in, k: n_out, n: n_in, into: Into::Overwrite };
+        let gy = &gy[first * n_out..][..shape.m * n_out];
+        R::gemm_new(shape, GemmOperand::Rows(gy), GemmOperand::Transposed(w), gx);
+    };
+    // SAFETY: the product overwrites all rows that it is given.
+    unsafe { par::build_rows(gy.len() / n_out, n_in, DENSE_ROWS, rows) }
 }
 
-/// The active inputs of parts of each row (`size = [row, part]`), if these are few, and the matrix that they choose rows of has
-/// no more than `u32` numbers.
-#[allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share of a number of numbers"
-)]
-fn sparse<R: Real>(x: &[R], size: [usize; 2], matrix: usize) -> Option<Events<R>> {
-    let most = (x.len() as f64 * DENSE_ABOVE) as usize;
-    u32::try_from(matrix.max(size[0])).ok()?;
-    Events::of_parts(x, size, most)
+/// The sparse factor of a product, or its transpose.
+struct Factor<'a, R> {
+    pattern: &'a Pattern,
+    x: &'a [R],
+    /// From row to row and from column to column of the numbers.
+    strides: [usize; 2],
 }
 
-/// Whether copying `n` rows of `n_out` numbers to [`Strips`] costs less than it saves when `n_added` of them are added.
-fn pays(n: usize, n_out: usize, n_added: usize) -> bool {
-    n_out >= STRIP && n_added >= 4 * n
-}
-
-/// How many of `n` groups of `size` rows are worked on at once, if `n_added` rows are added to each of `n_sums` sums in all.
-fn at_once(n: usize, n_added: usize, n_sums: usize) -> usize {
-    (AT_ONCE * n * n_sums).div_ceil(n_added.max(1)).clamp(1, n.max(1))
-}
-
-/// A matrix cut into strips of [`STRIP`] columns, each row of which begins at a cache line and is followed by the next: loads
-/// cross no lines, and the rows of a tile lie on few pages.
-struct Strips<R> {
-    numbers: Vec<R>,
-    /// The first number at the beginning of a line.
-    start: usize,
-    n_rows: usize,
-}
-
-impl<R: Real> Strips<R> {
-    fn of(matrix: &[R], n_cols: usize) -> Self {
-        let mut strips = Self { numbers: Vec::new(), start: 0, n_rows: 0 };
-        strips.fill(matrix, n_cols);
-        strips
-    }
-
-    /// Takes another matrix.
-    fn fill(&mut self, matrix: &[R], n_cols: usize) {
-        self.n_rows = matrix.len() / n_cols;
-        let n = n_cols.div_ceil(STRIP) * self.n_rows * STRIP + LINE;
-        if self.numbers.len() < n {
-            self.numbers = vec![R::ZERO; n];
-            self.start = self.numbers.as_ptr().align_offset(LINE).min(LINE);
-        }
-        let strips = self.numbers[self.start..].chunks_mut((self.n_rows * STRIP).max(1));
-        for (strip, first) in strips.zip((0..n_cols).step_by(STRIP)) {
-            let n = STRIP.min(n_cols - first);
-            for (to, from) in strip.chunks_exact_mut(STRIP).zip(matrix.chunks_exact(n_cols)) {
-                to[..n].copy_from_slice(&from[first..first + n]);
-            }
-        }
-    }
-}
-
-/// What rows are read from.
-#[derive(Clone, Copy)]
-enum Matrix<'m, R> {
-    /// Row by row, with so many columns.
-    Rows(&'m [R], usize),
-    Strips(&'m Strips<R>),
-}
-
-impl<'m, R: Real> Matrix<'m, R> {
-    /// From one row to the next.
-    fn stride(self) -> usize {
-        match self {
-            Self::Rows(_, n_cols) => n_cols,
-            Self::Strips(_) => STRIP,
-        }
-    }
-
-    /// The rows of the columns from `first`, the beginning of a strip.
+impl<R: Real> Factor<'_, R> {
+    /// Appends the values of a row at the sites, `scale` times their columns from `first` on, unless all are ones.
     #[inline(always)]
-    fn columns(self, first: usize) -> (&'m [R], usize) {
-        match self {
-            Self::Rows(numbers, n_cols) => (&numbers[first..], n_cols),
-            Self::Strips(strips) => (&strips.numbers[strips.start + first * strips.n_rows..], STRIP),
+    fn append_values(&self, row: usize, first: usize, (sites, scale): (&[u32], usize), values: &mut Vec<R>) {
+        if !self.pattern.are_ones() {
+            let start = row * self.strides[0] + first * self.strides[1];
+            values.extend(sites.iter().map(|&site| self.x[start + site as usize / scale * self.strides[1]]));
+        }
+    }
+}
+
+/// The rows of `init` (or zeros) and `a` · `b`, of `n` columns.
+fn product<R: Real>(a: &Factor<'_, R>, b: &[R], n: usize, init: &[R]) -> Vec<R> {
+    assert!(u32::try_from(b.len()).is_ok(), "product with {} numbers", b.len());
+    let rows = |first: usize, y: &mut [MaybeUninit<R>]| {
+        let rows = first..first + y.len() / n;
+        let n_added =
+            rows.clone().flat_map(|row| a.pattern.row(row)).map(|word| word.count_ones() as usize).sum();
+        if tiles_pay(a, b, rows.len(), n_added) {
+            add_by_tiles(a, b, (rows, n_added), init, y);
+        } else {
+            add_by_rows(a, b, [n, rows.start], init, y);
+        }
+    };
+    // SAFETY: both write all columns of all rows.
+    unsafe { par::build_rows(a.pattern.n_rows(), n, ROWS, rows) }
+}
+
+/// Whether copying all rows of `b` to tiles costs less than it saves when `n_added` of them are added to `n_rows` rows.
+fn tiles_pay<R: Real>(a: &Factor<'_, R>, b: &[R], n_rows: usize, n_added: usize) -> bool {
+    let many_at_once = AT_ONCE * a.pattern.row_words() * n_rows <= 2 * n_added;
+    n_added >= 4 * a.pattern.n_cols() && (many_at_once || size_of_val(b) > CACHE)
+}
+
+/// Writes numbers where none were.
+#[inline(always)]
+fn write<R: Copy>(to: &mut [MaybeUninit<R>], from: &[R]) {
+    assert_eq!(to.len(), from.len(), "numbers to write");
+    to.iter_mut().zip(from).for_each(|(to, &from)| {
+        to.write(from);
+    });
+}
+
+vectorized! {
+    /// One row after the other, straight from `b`.
+    #[allow(clippy::cast_possible_truncation, reason = "checked by the caller")]
+    fn add_by_rows[R: Real](
+        lanes; a: &Factor<'_, R>, b: &[R], at: [usize; 2], init: &[R], y: &mut [MaybeUninit<R>],
+    ) {
+        let [n, first] = at;
+        let (mut sites, mut values) = (vec![0; a.pattern.row_words() * BITS], Vec::new());
+        let mut sums = vec![R::ZERO; n];
+        for (row, y) in y.chunks_exact_mut(n).enumerate() {
+            let mut n_sites = 0;
+            for (k, &word) in a.pattern.row(first + row).iter().enumerate() {
+                n_sites += lanes.write_sites(word, [(k * BITS * n) as u32, n as u32], &mut sites[n_sites..]);
+            }
+            values.clear();
+            a.append_values(first + row, 0, (&sites[..n_sites], n), &mut values);
+            if init.is_empty() { sums.fill(R::ZERO) } else { sums.copy_from_slice(init) }
+            lanes.add_many((&values, &sites[..n_sites]), (b, n), (&mut sums, n), [1, n]);
+            write(y, &sums);
         }
     }
 }
 
 vectorized! {
-    /// Adds to each row of `y` the rows of `w` that begin where the events of its parts say.
-    fn add_active_rows[R: Real](
-        lanes; size: [usize; 2], active: &Events<R>, w: Matrix<'_, R>, y: &mut [R],
+    fn add_by_tiles[R: Real](
+        lanes; a: &Factor<'_, R>, b: &[R], at: (Range<usize>, usize), init: &[R], y: &mut [MaybeUninit<R>],
     ) {
-        let [n_in, n_out] = size;
-        let n_parts = n_in.div_ceil(TILE);
-        let tile = match w {
-            Matrix::Rows(..) => n_parts,
-            Matrix::Strips(_) => at_once(n_parts, active.len(), y.len() / n_out),
-        };
-        for first in (0..n_out).step_by(STRIP) {
-            let (n, w) = (STRIP.min(n_out - first), w.columns(first));
-            for part in (0..n_parts).step_by(tile) {
-                let parts = part..(part + tile).min(n_parts);
-                for (row, y) in y.chunks_mut(n_out).enumerate() {
-                    let (starts, values) = active.of_planes(row * n_parts + parts.start..row * n_parts + parts.end);
-                    lanes.add_many((values, starts), w, (&mut y[first..first + n], n), [1, n]);
+        let (rows, n_added) = at;
+        let (n_rows, n_words) = (rows.len(), a.pattern.row_words());
+        let n = y.len() / n_rows;
+        let width = n.next_multiple_of(REGISTER).min(STRIP);
+        let enough = (AT_ONCE * n_words * n_rows).div_ceil(n_added);
+        let words = (TILE / width / BITS).max(enough).min(n_words);
+        let lists = Lists::of(a, rows, [words, width]);
+        let (mut sums, mut tile) = (Aligned::zeros(n_rows * width), Aligned::zeros(words * BITS * width));
+        for first in (0..n).step_by(width) {
+            let columns = first..(first + width).min(n);
+            start(&mut sums, width, init.get(columns.clone()));
+            for (k, rows) in b.chunks(words * BITS * n).enumerate() {
+                copy_columns(rows, n, columns.clone(), &mut tile, width);
+                let mut ahead = Ahead::of(b, n, [k * words * BITS, words * BITS], columns.clone());
+                for i in lists.tiles[k]..lists.tiles[k + 1] {
+                    let (row, values, sites) = lists.entry(i);
+                    let sums = &mut sums[row * width..][..width];
+                    lanes.add_many((values, sites), (&tile, width), (sums, width), [1, width]);
+                    ahead.next().into_iter().for_each(|line| lanes.prefetch(line));
                 }
             }
+            for (y, sums) in y.chunks_exact_mut(n).zip(sums.chunks_exact(width)) {
+                write(&mut y[columns.clone()], &sums[..columns.len()]);
+            }
         }
     }
 }
 
-/// Adds to the gradient of each input's weights the rows of `gy` in which it was active, tile by tile.
-fn add_gradients_of_tiles<R: Real>([n_in, n_out]: [usize; 2], active: &Events<R>, gy: &[R], grad: &mut [R]) {
-    let n_rows = gy.len() / n_out;
-    let mut strips = pays(n_rows, n_out, active.len()).then(|| Strips::of(&[], n_out));
-    let tile = match strips {
-        None => n_rows,
-        Some(_) => TILE * at_once(n_rows.div_ceil(TILE), active.len(), n_in),
-    };
-    let mut by_input = BySite::new(n_in);
-    for (k, gy) in gy.chunks(tile * n_out).enumerate() {
-        let matrix = match &mut strips {
-            Some(strips) => {
-                strips.fill(gy, n_out);
-                Matrix::Strips(strips)
-            }
-            None => Matrix::Rows(gy, n_out),
+/// Rows of `width` that begin with `init`, or are zero.
+#[inline(always)]
+fn start<R: Real>(sums: &mut [R], width: usize, init: Option<&[R]>) {
+    match init {
+        None => sums.fill(R::ZERO),
+        Some(init) => sums.chunks_exact_mut(width).for_each(|row| row[..init.len()].copy_from_slice(init)),
+    }
+}
+
+/// Copies columns of rows of `n` to the beginnings of rows of `width`.
+#[inline(always)]
+fn copy_columns<R: Real>(rows: &[R], n: usize, columns: Range<usize>, to: &mut [R], width: usize) {
+    for (to, from) in to.chunks_exact_mut(width).zip(rows.chunks_exact(n)) {
+        to[..columns.len()].copy_from_slice(&from[columns.clone()]);
+    }
+}
+
+/// The lines of the tile that comes next.
+struct Ahead<'a, R> {
+    rows: std::slice::ChunksExact<'a, R>,
+    columns: Range<usize>,
+    line: std::slice::Chunks<'a, R>,
+}
+
+impl<'a, R: Real> Ahead<'a, R> {
+    /// Behind the tile of these columns that begins with row `at[0]` of `b`, rows of `n`, and has at most `at[1]`.
+    #[inline(always)]
+    fn of(b: &'a [R], n: usize, at: [usize; 2], columns: Range<usize>) -> Self {
+        let last = (at[0] + at[1]) * n >= b.len();
+        let (row, columns) = if last {
+            (0, columns.end.min(n)..(columns.end + STRIP).min(n))
+        } else {
+            (at[0] + at[1], columns)
         };
-        by_input.sort(active, k * tile..(k * tile + gy.len() / n_out), matrix.stride());
-        add_gradients(n_out, &by_input, matrix, grad);
+        let rows = b[row * n..((row + at[1]) * n).min(b.len())].chunks_exact(n);
+        Self { rows, columns, line: [].chunks(REGISTER) }
+    }
+}
+
+impl<'a, R: Real> Iterator for Ahead<'a, R> {
+    type Item = &'a [R];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a [R]> {
+        self.line.next().or_else(|| {
+            self.line = self.rows.next()?[self.columns.clone()].chunks(REGISTER);
+            self.line.next()
+        })
+    }
+}
+
+/// What is added to which row, tile by tile.
+struct Lists<R> {
+    /// For each tile the index of its first entry in `rows`; one more at the end.
+    tiles: Vec<usize>,
+    /// Of each tile the rows to which something is added, those to which little is before those to which much is: the
+    /// processor then guesses right where lists end.
+    rows: Vec<u32>,
+    /// For each of them the index of its first site; one more at the end.
+    starts: Vec<u32>,
+    /// Where the rows of the tile begin.
+    sites: Vec<u32>,
+    /// None if all are one.
+    values: Vec<R>,
+}
+
+impl<R: Real> Lists<R> {
+    /// Those of some rows of `a`, in tiles of `size = [words of columns, numbers of a row of the tile]`.
+    fn of(a: &Factor<'_, R>, rows: Range<usize>, size: [usize; 2]) -> Self {
+        let mut lists =
+            Self { tiles: vec![0], rows: Vec::new(), starts: vec![0], sites: Vec::new(), values: Vec::new() };
+        for first in (0..a.pattern.row_words()).step_by(size[0]) {
+            lists.append(a, rows.clone(), first, size);
+        }
+        lists
+    }
+
+    /// Row, values and sites of an entry.
+    #[inline(always)]
+    fn entry(&self, i: usize) -> (usize, &[R], &[u32]) {
+        let at = self.starts[i] as usize..self.starts[i + 1] as usize;
+        let values = if self.values.is_empty() { &[] } else { &self.values[at.clone()] };
+        (self.rows[i] as usize, values, &self.sites[at])
+    }
+
+    /// Adds the tile whose columns begin with word `first`.
+    fn append(&mut self, a: &Factor<'_, R>, rows: Range<usize>, first: usize, size: [usize; 2]) {
+        append_tile(self, a, rows, first, size);
     }
 }
 
 vectorized! {
-    fn add_gradients[R: Real](lanes; n_out: usize, active: &BySite<R>, gy: Matrix<'_, R>, grad: &mut [R]) {
-        for first in (0..n_out).step_by(STRIP) {
-            let (n, gy) = (STRIP.min(n_out - first), gy.columns(first));
-            for (input, grad) in grad.chunks_mut(n_out).enumerate() {
-                lanes.add_many(active.of(input), gy, (&mut grad[first..first + n], n), [1, n]);
+    #[allow(clippy::cast_possible_truncation, reason = "checked by the caller")]
+    fn append_tile[R: Real](
+        lanes; lists: &mut Lists<R>, a: &Factor<'_, R>, rows: Range<usize>, first: usize, size: [usize; 2],
+    ) {
+        let [n_words, width] = size;
+        let words = |row: usize| {
+            let row = a.pattern.row(rows.start + row);
+            &row[first..(first + n_words).min(row.len())]
+        };
+        let counts: Vec<usize> =
+            (0..rows.len()).map(|row| words(row).iter().map(|word| word.count_ones() as usize).sum()).collect();
+        let first_entry = lists.rows.len();
+        append_order(&counts, n_words * BITS, &mut lists.rows);
+        let n = lists.sites.len();
+        lists.sites.resize(n + counts.iter().sum::<usize>() + BITS, 0);
+        let mut end = n;
+        for i in first_entry..lists.rows.len() {
+            let (row, start) = (lists.rows[i] as usize, end);
+            for (k, &word) in words(row).iter().enumerate() {
+                end += lanes.write_sites(word, [(k * BITS * width) as u32, width as u32], &mut lists.sites[end..]);
             }
+            lists.starts.push(end as u32);
+            a.append_values(rows.start + row, first * BITS, (&lists.sites[start..end], width), &mut lists.values);
         }
+        lists.sites.truncate(end);
+        lists.tiles.push(lists.rows.len());
+    }
+}
+
+/// Appends the indices of counts above 0, of which none is above `most`, from the least to the greatest.
+#[allow(clippy::cast_possible_truncation, reason = "rows of a task")]
+fn append_order(counts: &[usize], most: usize, order: &mut Vec<u32>) {
+    let mut places = vec![0; most + 2];
+    counts.iter().for_each(|&count| places[count + 1] += 1);
+    let n_zero = std::mem::take(&mut places[1]);
+    for i in 2..places.len() {
+        places[i] += places[i - 1];
+    }
+    let first = order.len();
+    order.resize(first + counts.len() - n_zero, 0);
+    for (i, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+        order[first + places[count]] = i as u32;
+        places[count] += 1;
     }
 }
 
@@ -237,8 +377,8 @@ mod tests {
     }
 
     #[test]
-    fn columns_copied_to_lines_give_the_same_bits() {
-        let size @ [n_in, n_out] = [2 * TILE + 7, STRIP + 5];
+    fn tiles_give_the_same_bits_as_loops() {
+        let size @ [n_in, n_out] = [9 * BITS + 7, STRIP + 5];
         for (n_rows, are_ones) in [(2, false), (12, true), (300, false), (300, true)] {
             let x: Vec<f32> = numbers(n_rows * n_in, 1, 0.15);
             let x: Vec<f32> = if are_ones { x.iter().map(|x| x.abs().ceil()).collect() } else { x };
@@ -248,11 +388,14 @@ mod tests {
             for r in 0..n_rows {
                 for (i, &x) in x[r * n_in..][..n_in].iter().enumerate().filter(|(_, x)| **x != 0.0) {
                     for o in 0..n_out {
-                        y[r * n_out + o] += x * w[i * n_out + o];
-                        gw[i * n_out + o] += x * gy[r * n_out + o];
+                        let (y, gw) = (&mut y[r * n_out + o], &mut gw[i * n_out + o]);
+                        *y = x.mul_add(w[i * n_out + o], *y);
+                        *gw = x.mul_add(gy[r * n_out + o], *gw);
                     }
                 }
             }
+            let x = Sparse::new(&x, n_in, None);
+            assert_eq!(tiles_pay(&x.factor(), &w, n_rows, x.pattern.n_nonzero()), n_rows == 300);
             assert_eq!(forward(size, &x, &w, &[]), y);
             assert_eq!(weight_grad(size, &x, &gy), gw);
         }
@@ -266,7 +409,8 @@ mod tests {
             let x: Vec<f64> = numbers(rows * n_in, seed, if dense { 1.0 } else { 0.1 });
             let (w, b, gy): (Vec<f64>, Vec<f64>, Vec<f64>) = (numbers(n_in * n_out, seed ^ 1, 1.0), numbers(n_out, seed ^ 2, 1.0), numbers(rows * n_out, seed ^ 3, 1.0));
             let size = [n_in, n_out];
-            let (y, gw, gx) = (forward(size, &x, &w, &b), weight_grad(size, &x, &gy), input_grad(size, &w, &gy));
+            let input = Sparse::new(&x, n_in, None);
+            let (y, gw, gx) = (forward(size, &input, &w, &b), weight_grad(size, &input, &gy), input_grad(size, &w, &gy));
             let at = |v: &[f64], i: usize| v[i];
             for r in 0..rows {
                 for o in 0..n_out {

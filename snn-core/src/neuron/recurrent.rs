@@ -3,7 +3,8 @@
 use super::scan::{Kept, NeuronOp, Scan, ScanState, StepBack, Trajectory, steps};
 use super::{Dynamics, Site, StateMap};
 use crate::kernels::gemm::{Gemm, GemmOperand, Into};
-use crate::kernels::spike_matmul;
+use crate::kernels::pattern::Pattern;
+use crate::kernels::spike_matmul::{self, Sparse};
 use crate::op::{Backward, Op, Saved};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -12,8 +13,8 @@ use std::sync::Arc;
 /// [`Scan`] with all-to-all recurrence: the current of step `t` is `I[t] + S[t−1] · V + b`.
 ///
 /// Inputs: current `[T, B, N]`, recurrent weight `V` `[N, N]` (from, to), bias `b` `[N]`. No spike comes before the first
-/// step, but the bias acts there too, as in snnTorch's `RLeaky`. Saved: the states of [`Scan`]; the output itself serves
-/// as the recurrent input.
+/// step, but the bias acts there too, as in snnTorch's `RLeaky`. Saved: the states of [`Scan`], and of real numbers
+/// which of the recurrent inputs are not zero; the output itself serves as these.
 ///
 /// A zero reset clears the membrane alone; snnTorch's `RLeaky` and `Synaptic` also drop the current that arrives then.
 #[derive(Clone, Debug)]
@@ -28,30 +29,37 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
         Self { scan }
     }
 
-    fn run(&self, kept: Kept, x: &[&Tensor<S>]) -> Trajectory<S> {
+    /// What happens, and which spikes of all steps but the last are not zero, of real numbers.
+    fn run(&self, kept: Kept, x: &[&Tensor<S>]) -> (Trajectory<S>, Option<Pattern>) {
         let [cur, weight, bias] = [x[0], x[1], x[2]];
         let (n_steps, n) = steps(cur);
         let features = features(cur, weight);
         let mut state: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; n]);
         let (mut spikes, rest) = (vec![S::ZERO; cur.len()], vec![S::ZERO; n]);
         let mut states: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; cur.len()]);
+        let mut pattern = S::IS_REAL.then(|| Pattern::of::<S>(&[], features));
         for t in 0..n_steps {
             let at = t * n..(t + 1) * n;
             let earlier = if t > 0 { &spikes[(t - 1) * n..t * n] } else { &rest[..] };
+            let active = S::IS_REAL.then(|| Pattern::of(earlier, features));
             let mut total = S::bilinear(earlier, weight.as_slice(), bias.as_slice(), &|x, w, b| {
-                spike_matmul::forward([features; 2], x, w, b)
+                spike_matmul::forward([features; 2], &Sparse::new(x, features, active.as_ref()), w, b)
             });
+            if let (Some(pattern), Some(active), true) = (&mut pattern, &active, t > 0) {
+                pattern.append(active);
+            }
             total.iter_mut().zip(&cur.as_slice()[at.clone()]).for_each(|(total, &cur)| *total += cur);
             let site = Site { state: 0, step: t, offset: 0 };
             let mut trace: [&mut [S]; N] = states.each_mut().map(|s| &mut s[at.clone()]);
             let mut parts = state.each_mut().map(Vec::as_mut_slice);
             self.scan.step((site, kept), &total, &mut parts, &mut trace, &mut spikes[at]);
         }
-        Trajectory {
+        let trajectory = Trajectory {
             spikes: Tensor::new(cur.shape(), spikes),
             states: states.map(|s| Tensor::new(cur.shape(), s)).into(),
             last: ScanState { variables: state.into() },
-        }
+        };
+        (trajectory, pattern)
     }
 
     /// The same neurons with their map bound to the learned numbers, which come behind current, weight and bias.
@@ -111,11 +119,13 @@ fn transposed<S: Scalar>(matrix: &[S], n: usize) -> Vec<S> {
 }
 
 /// `Σ_t S[t−1]ᵀ · g[t]`, the gradient by the recurrent weight.
-fn weight_grad<S: Scalar>(spikes: &Tensor<S>, g_cur: &Tensor<S>, features: usize) -> Tensor<S> {
+fn weight_grad<S: Scalar>(ctx: &Backward<'_, S>, g_cur: &Tensor<S>, features: usize) -> Tensor<S> {
     let (_, n) = steps(g_cur);
-    let earlier = &spikes.as_slice()[..g_cur.len().saturating_sub(n)];
+    let earlier = &ctx.y.as_slice()[..g_cur.len().saturating_sub(n)];
     let later = &g_cur.as_slice()[n.min(g_cur.len())..];
-    let grad = S::bilinear(earlier, later, &[], &|x, g, _| spike_matmul::weight_grad([features; 2], x, g));
+    let grad = S::bilinear(earlier, later, &[], &|x, g, _| {
+        spike_matmul::weight_grad([features; 2], &Sparse::new(x, features, ctx.saved.pattern()), g)
+    });
     Tensor::new(&[features, features], grad)
 }
 
@@ -126,7 +136,8 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Op<S> for RecurrentScan<D, S, N>
 
     fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
         let bound = self.bound(x);
-        let run = bound.run(bound.scan.kept_for_backward(), x);
+        let (run, pattern) = bound.run(bound.scan.kept_for_backward(), x);
+        saved.put_pattern(pattern);
         run.states.into_iter().for_each(|s| saved.put(s));
         run.spikes
     }
@@ -135,7 +146,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Op<S> for RecurrentScan<D, S, N>
         let states = std::array::from_fn(|k| ctx.saved.tensor(k));
         let features = features(ctx.gy, ctx.x[1]);
         let (g_cur, g_params) = self.bound(ctx.x).current_grad(ctx.x[1], &states, ctx.gy);
-        let g_weight = ctx.grad(1, || weight_grad(ctx.y, &g_cur, features));
+        let g_weight = ctx.grad(1, || weight_grad(ctx, &g_cur, features));
         let g_bias = ctx.grad(2, || crate::ops::sum_to_last_axis(&g_cur, features));
         let mut grads = vec![ctx.need[0].then_some(g_cur), g_weight, g_bias];
         grads.extend(ctx.x.get(3).map(|_| g_params));
@@ -149,6 +160,6 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> NeuronOp<S> for RecurrentScan<D,
     }
 
     fn trajectory(&self, x: &[&Tensor<S>]) -> Trajectory<S> {
-        self.bound(x).run(Kept::BeforeMap, x)
+        self.bound(x).run(Kept::BeforeMap, x).0
     }
 }

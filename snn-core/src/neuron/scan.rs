@@ -102,17 +102,20 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
             Some(s) => std::array::from_fn(|k| s.variables[k].clone()),
             None => std::array::from_fn(|_| vec![S::ZERO; n]),
         };
-        let mut spikes = vec![S::ZERO; cur.len()];
-        let mut states: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; cur.len()]);
-        for first in (0..n).step_by(CHUNK) {
-            let last = (first + CHUNK).min(n);
-            let mut part: [&mut [S]; N] = state.each_mut().map(|s| &mut s[first..last]);
-            for t in 0..n_steps {
+        let mut spikes = Vec::with_capacity(cur.len());
+        let mut states: [Vec<S>; N] = std::array::from_fn(|_| Vec::with_capacity(cur.len()));
+        for t in 0..n_steps {
+            for first in (0..n).step_by(CHUNK) {
+                let last = (first + CHUNK).min(n);
                 let at = t * n + first..t * n + last;
+                // Zeros that are written just before the numbers in their place are still in cache.
+                spikes.resize(at.end, S::ZERO);
+                states.iter_mut().for_each(|s| s.resize(at.end, S::ZERO));
+                let mut part: [&mut [S]; N] = state.each_mut().map(|s| &mut s[first..last]);
                 let mut trace: [&mut [S]; N] = states.each_mut().map(|s| &mut s[at.clone()]);
                 let site = Site { state: 0, step: t, offset: first };
                 let cur = &cur.as_slice()[at.clone()];
-                self.step((site, kept), cur, &mut part, &mut trace, &mut spikes[at.clone()]);
+                self.step((site, kept), cur, &mut part, &mut trace, &mut spikes[at]);
             }
         }
         Trajectory {

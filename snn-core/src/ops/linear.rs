@@ -1,6 +1,7 @@
 //! Fully connected product.
 
-use crate::kernels::spike_matmul;
+use crate::kernels::pattern::Pattern;
+use crate::kernels::spike_matmul::{self, Sparse};
 use crate::op::{Backward, Op, Saved, SynOps};
 use crate::ops::still::Still;
 use crate::scalar::Scalar;
@@ -9,7 +10,8 @@ use crate::tensor::Tensor;
 /// Matrix product on the last axis.
 ///
 /// Inputs: `x` `[…, in]`, `w` `[in, out]`, and `b` `[out]` if there is a bias. Output: `y = x · w + b`, `[…, out]`. Backward:
-/// `gx = gy · wᵀ`, `gw = xᵀ · gy`, `gb = Σ gy`. Saved: nothing.
+/// `gx = gy · wᵀ`, `gw = xᵀ · gy`, `gb = Σ gy`. Saved: which inputs are not
+/// zero, if they are real numbers.
 ///
 /// Input that is equal along the first axis, as in all time steps, is multiplied once.
 #[derive(Clone, Copy, Debug)]
@@ -20,13 +22,16 @@ impl<S: Scalar> Op<S> for Linear {
         "linear"
     }
 
-    fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
+    fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
         let [n_in, n_out] = sizes(x);
         let bias = x.get(2).map_or(&[][..], |b| b.as_slice());
         let still = Still::of(x[0]);
-        let y = S::bilinear(still.once(x[0].as_slice()), x[1].as_slice(), bias, &|x, w, b| {
-            spike_matmul::forward([n_in, n_out], x, w, b)
+        let once = still.once(x[0].as_slice());
+        let pattern = S::IS_REAL.then(|| Pattern::of(once, n_in));
+        let y = S::bilinear(once, x[1].as_slice(), bias, &|x, w, b| {
+            spike_matmul::forward([n_in, n_out], &Sparse::new(x, n_in, pattern.as_ref()), w, b)
         });
+        saved.put_pattern(pattern);
         let mut shape = x[0].shape().to_vec();
         shape.pop();
         shape.push(n_out);
@@ -45,7 +50,9 @@ impl<S: Scalar> Op<S> for Linear {
             ctx.grad(1, || {
                 let still = Still::of(x);
                 let (x, gy) = (still.once(x.as_slice()), still.sum(gy));
-                let gw = S::bilinear(x, &gy, &[], &|x, gy, _| spike_matmul::weight_grad(size, x, gy));
+                let gw = S::bilinear(x, &gy, &[], &|x, gy, _| {
+                    spike_matmul::weight_grad(size, &Sparse::new(x, size[0], ctx.saved.pattern()), gy)
+                });
                 Tensor::new(w.shape(), gw)
             }),
         ];

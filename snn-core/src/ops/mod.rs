@@ -35,14 +35,15 @@ pub use pool::{Pool2d, PoolKind};
 pub use reshape::Reshape;
 pub use scale::Scale;
 
+use crate::kernels::sums;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
 /// Sums all axes but the last, of size `n`.
 pub(crate) fn sum_to_last_axis<S: Scalar>(x: &Tensor<S>, n: usize) -> Tensor<S> {
     let mut sum = vec![S::ZERO; n];
-    for row in x.as_slice().chunks(n.max(1)) {
-        sum.iter_mut().zip(row).for_each(|(s, &v)| *s += v);
+    if n > 0 {
+        sums::add_rows(&mut sum, x.as_slice());
     }
     Tensor::new(&[n], sum)
 }

@@ -46,7 +46,7 @@ def peers(work, data, with_compile):
     x = torch.from_numpy(data["x"])
     modules = []
     for kind, name, sizes in layers(work):
-        modules.append(torch.nn.Identity() if kind == "lif" else common(kind, name, sizes, data, {}, False))
+        modules.append(torch.nn.Identity() if kind == "lif" else common(kind, name, sizes, data, {}, work))
     made = {"snntorch": snntorch(work, data)[1]}
     made.update(forms(modules, BETA, x, with_compile))
     return x, made

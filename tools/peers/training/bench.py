@@ -42,7 +42,10 @@ class Ours:
         args = [work.notation, neuron, ",".join(map(str, work.input)), file, str(threads), work.quantization()]
         pipe = subprocess.PIPE
         program = target / "release" / "examples" / "peer_worker"
-        self.process = subprocess.Popen([program, *args], stdin=pipe, stdout=pipe, text=True)
+        # The steps of a training follow each other. Here a peer's lie between, and the allocator would give the system what it
+        # has kept for a second.
+        env = os.environ | {"MIMALLOC_PURGE_DELAY": "-1"}
+        self.process = subprocess.Popen([program, *args], stdin=pipe, stdout=pipe, text=True, env=env)
 
     def ask(self, command):
         self.process.stdin.write(command + "\n")

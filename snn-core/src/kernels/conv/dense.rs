@@ -3,7 +3,8 @@
 //! Rows, like kernels, are `[kh · kw][C_in/groups]`, so that they are copied in the runs of [`Links::of_outputs`].
 
 use super::links::Links;
-use super::{ConvShape, aligned::Aligned, layout};
+use super::{ConvShape, layout};
+use crate::kernels::aligned::Aligned;
 use crate::kernels::gemm::{Gemm, GemmOperand, Into};
 use crate::scalar::Scalar;
 

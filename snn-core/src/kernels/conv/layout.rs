@@ -1,9 +1,51 @@
 //! Orders of numbers in memory: channels first or last, and kernels as the paths read them.
 
-use super::links;
-use super::{ConvShape, aligned::Aligned};
+use super::ConvShape;
+use super::links::{self, Grid};
+use crate::kernels::aligned::Aligned;
 use crate::scalar::Scalar;
 use crate::vectorized;
+use std::ops::Range;
+
+/// An index of a frame or of kernels.
+#[allow(clippy::cast_possible_truncation, reason = "`Links::product` refuses larger frames and kernels")]
+pub(super) fn to_u32(i: usize) -> u32 {
+    i as u32
+}
+
+/// Rows of the output of a frame, or of its gradient, channels last; between them there may be pixels that mean nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Rows<N> {
+    pub(super) numbers: N,
+    /// Which rows of the output these are.
+    pub(super) band: Range<usize>,
+    /// Where their pixels are.
+    pub(super) grid: Grid,
+    /// Numbers of a pixel; those behind the channels are zero.
+    pub(super) pixel: usize,
+}
+
+/// Writes rows to `to` `[channels][positions]`.
+pub(super) fn channels_first<S: Scalar>(from: &Rows<&[S]>, channels: usize, to: &mut [S]) {
+    let (w, pixel, positions) = (from.grid.size[1], from.pixel, to.len() / channels);
+    for (i, y) in from.band.clone().enumerate() {
+        transpose(
+            &from.numbers[from.grid.row(i) * pixel..],
+            pixel,
+            [w, channels],
+            &mut to[y * w..],
+            positions,
+        );
+    }
+}
+
+/// Takes rows from `[channels][positions]`.
+pub(super) fn channels_last<S: Scalar>(from: &[S], channels: usize, to: &mut Rows<&mut [S]>) {
+    let (w, pixel, positions) = (to.grid.size[1], to.pixel, from.len() / channels);
+    for (i, y) in to.band.clone().enumerate() {
+        transpose(&from[y * w..], positions, [channels, w], &mut to.numbers[to.grid.row(i) * pixel..], pixel);
+    }
+}
 
 /// Weights as `[C_in][kh · kw in the order of the links][width]`, the kernels of [`links::Links::of_inputs`].
 pub(super) fn by_input_channel<S: Scalar>(shape: &ConvShape, w: &[S], width: usize) -> Aligned<S> {
@@ -26,12 +68,15 @@ pub(super) fn of_input_channels<S: Scalar>(shape: &ConvShape, kernels: &[S], wid
     w
 }
 
-/// Weights as `[C_out][kh · kw][width]`, the kernels of [`links::Links::of_outputs`].
-pub(super) fn taps_first<S: Scalar>(shape: &ConvShape, w: &[S], width: usize) -> Aligned<S> {
-    let (n, taps) = (shape.group_in(), shape.window_len());
-    let mut kernels = Aligned::zeros(w.len() / n * width);
-    for (from, to) in w.chunks(n * taps).zip(kernels.chunks_mut(width * taps)) {
-        transpose(from, taps, [n, taps], to, width);
+/// Weights as `[C_out][kh][kw][width]`, the kernels of [`links::Links::of_outputs`], with `row` numbers from one row of a
+/// kernel to the next.
+pub(super) fn taps_first<S: Scalar>(shape: &ConvShape, w: &[S], width: usize, row: usize) -> Aligned<S> {
+    let (n, [kh, kw]) = (shape.group_in(), shape.kernel);
+    let mut kernels = Aligned::zeros(shape.c_out * kh * row);
+    for (from, to) in w.chunks(n * kh * kw).zip(kernels.chunks_mut(kh * row)) {
+        for (ky, to) in to.chunks_mut(row).enumerate() {
+            transpose(&from[ky * kw..], kh * kw, [n, kw], to, width);
+        }
     }
     kernels
 }
@@ -57,6 +102,21 @@ fn reordered<S: Scalar>(kernels: &[S], from_width: usize, to_width: usize, order
         }
     }
     to
+}
+
+vectorized! {
+    /// Makes all pixels equal to this one.
+    pub(super) fn fill_pixels[S: Scalar](pixel: &[S], rows: &mut [S]) {
+        let (blocks, rest) = pixel.as_chunks::<16>();
+        if !rest.is_empty() {
+            return rows.chunks_exact_mut(pixel.len()).for_each(|row| row.copy_from_slice(pixel));
+        }
+        let (rows, _) = rows.as_chunks_mut::<16>();
+        // Block by block: a copy of pixel after pixel becomes a call for each.
+        for (k, &block) in blocks.iter().enumerate() {
+            rows.iter_mut().skip(k).step_by(blocks.len()).for_each(|row| *row = block);
+        }
+    }
 }
 
 vectorized! {

@@ -109,6 +109,60 @@ fn frames_of_all_blocks_and_tasks_count() {
 
 #[test]
 fn few_nonzero_numbers_are_sparse_and_many_are_not() {
-    assert!(is_sparse(&numbers(64, 5, 0.1)));
-    assert!(!is_sparse(&numbers(64, 5, 0.6)));
+    assert!(is_sparse(count_nonzero(&numbers(64, 5, 0.1)), 64));
+    assert!(!is_sparse(count_nonzero(&numbers(64, 5, 0.6)), 64));
+}
+
+/// Shapes whose sums slide in registers, with one to four registers a pixel.
+fn sliding_shapes() -> impl Strategy<Value = ConvShape> {
+    let kernel = (prop::sample::select(vec![3_usize, 5, 7]), 1_usize..=5);
+    (kernel, 3_usize..=5, prop::sample::select(vec![9_usize, 16, 20, 32, 49]), 0_usize..=2, 7_usize..=9)
+        .prop_map(|((kh, kw), c_in, c_out, padding, size)| ConvShape {
+            c_in,
+            input: [size, 9],
+            c_out,
+            kernel: [kh, kw],
+            stride: [1, 1],
+            padding: [padding, 2 - padding],
+            dilation: [1, 1],
+            groups: 1,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn sliding_sums_equal_the_definition(shape in sliding_shapes(), n_frames in 1_usize..4, seed: u64) {
+        let n_nonzero = count_nonzero(&numbers(n_frames * shape.in_len(), seed, 0.25));
+        prop_assert!(slide::pays(&shape, shape.pixel(shape.c_out), n_nonzero, n_frames));
+        prop_assert!(equals_the_definition(&shape, n_frames, 0.25, seed));
+    }
+
+    #[test]
+    fn vectors_of_f32_equal_plain_f64(
+        shape in prop_oneof![sliding_shapes(), shapes()], are_ones: bool, density in prop::sample::select(vec![0.05, 0.25]),
+        seed: u64,
+    ) {
+        let x: Vec<f64> = numbers(3 * shape.in_len(), seed, density);
+        let x: Vec<f64> = if are_ones { x.iter().map(|x| x.abs().ceil()).collect() } else { x };
+        let w = numbers(shape.c_out * shape.taps(), seed ^ 1, 1.0);
+        let gy = numbers(3 * shape.out_len(), seed ^ 3, 1.0);
+        let single = |x: &[f64]| x.iter().map(|&x| f32::from_f64(x)).collect::<Vec<f32>>();
+        let near = |got: &[f32], want: &[f64]| {
+            got.iter().zip(want).all(|(&g, w)| (f64::from(g) - w).abs() < 1e-4 * (1.0 + w.abs()))
+        };
+        let conv = Conv::from(shape);
+        let (x_f32, w_f32, gy_f32) = (single(&x), single(&w), single(&gy));
+        prop_assert!(near(&forward(&conv, &x_f32, &w_f32, &[]), &forward(&conv, &x, &w, &[])));
+        prop_assert!(near(&weight_grad(&conv, &x_f32, &gy_f32), &weight_grad(&conv, &x, &gy)));
+        let [h, wd] = shape.output();
+        let windows = Windows::new(&shape, [h.min(2), wd.min(2)]);
+        let (y, choices) = forward_pooled(&conv, &windows, &x, &w, &[]);
+        let gy = &gy[..y.len()];
+        let gx = input_grad_pooled(&conv, &windows, &choices, &w, gy);
+        let gw = weight_grad_pooled(&conv, &windows, &choices, &x, gy);
+        prop_assert!(near(&input_grad_pooled(&conv, &windows, &choices, &w_f32, &gy_f32[..y.len()]), &gx));
+        prop_assert!(near(&weight_grad_pooled(&conv, &windows, &choices, &x_f32, &gy_f32[..y.len()]), &gw));
+    }
 }

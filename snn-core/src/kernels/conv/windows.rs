@@ -1,17 +1,21 @@
 //! Max-pooling of channels-last frames, in windows side by side.
 
-use super::ConvShape;
-use crate::kernels::events::Events;
+use super::layout::Rows;
+use super::links::{Grid, Links};
+use super::{ConvShape, Part};
 use crate::scalar::Real;
 use crate::vectorized;
+use std::ops::Range;
 
 /// Windows side by side over the output of a convolution; what is left over at the edges belongs to none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Windows {
-    /// Position of each window's first number.
-    first: Vec<u32>,
-    /// Distance of each number of a window from its first, row by row.
-    taps: Vec<u32>,
+    /// Windows from top to bottom and from left to right.
+    size: [usize; 2],
+    /// Height and width of a window.
+    kernel: [usize; 2],
+    /// The output of the convolution.
+    output: Grid,
 }
 
 impl Windows {
@@ -20,95 +24,134 @@ impl Windows {
     /// # Panics
     /// If a window has no or more than 256 numbers, or does not fit.
     #[must_use]
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "`Links` refuses frames of more numbers than u32 counts"
-    )]
     pub fn new(shape: &ConvShape, kernel: [usize; 2]) -> Self {
         let [h, w] = shape.output();
         let fits =
             (1..=h).contains(&kernel[0]) && (1..=w).contains(&kernel[1]) && kernel[0] * kernel[1] <= 256;
         assert!(fits, "windows of {kernel:?} on frames of {h} x {w}");
-        let grid = |n: [usize; 2], step: [usize; 2]| {
-            (0..n[0])
-                .flat_map(move |y| (0..n[1]).map(move |x| (y * step[0] * w + x * step[1]) as u32))
-                .collect()
-        };
-        Self { first: grid([h / kernel[0], w / kernel[1]], kernel), taps: grid(kernel, [1, 1]) }
+        Self { size: [h / kernel[0], w / kernel[1]], kernel, output: Grid::packed([h, w]) }
     }
 
     /// Number of windows.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.first.len()
+        self.size[0] * self.size[1]
     }
 
-    /// Where the pixels of a window begin, counted from its first.
-    fn offsets(&self, pixel: usize) -> Vec<usize> {
-        self.taps.iter().map(|&tap| tap as usize * pixel).collect()
+    /// The windows that lie in rows of the output.
+    pub(super) fn in_rows(&self, rows: &Range<usize>) -> Range<usize> {
+        let above = |row: usize| (row / self.kernel[0]).min(self.size[0]) * self.size[1];
+        above(rows.start)..above(rows.end)
     }
 
-    /// The greatest number of each window of `rows` `[positions][pixel]`, the first of equals, and its index in the window.
-    pub(super) fn choose<R: Real>(&self, rows: &[R], pixel: usize, best: &mut [R], choices: &mut [u8]) {
-        choose(self, rows, pixel, best, choices);
+    /// The part of the output that windows cover.
+    pub(super) fn part(&self) -> Part {
+        Part { size: std::array::from_fn(|i| self.size[i] * self.kernel[i]), unit: self.kernel[0] }
     }
 
-    /// The chosen number of each window of `rows` `[positions][pixel]`.
-    pub(super) fn pick<R: Real>(&self, rows: &[R], pixel: usize, choices: &[u8], chosen: &mut [R]) {
-        let (stride, taps) = (choices.len() / self.count(), self.offsets(pixel));
-        let windows = self.first.iter().zip(chosen.chunks_mut(pixel)).zip(choices.chunks(stride));
-        for ((&first, chosen), choices) in windows {
-            let rows = &rows[first as usize * pixel..];
-            for (channel, (chosen, &choice)) in chosen.iter_mut().zip(choices).enumerate() {
-                *chosen = rows[taps[usize::from(choice)] + channel];
+    /// Calls `visit(i, first)` for each of the windows `of`, the i-th of which begins at pixel `first`, counted from that of the
+    /// first row of windows.
+    #[inline(always)]
+    fn for_each(&self, of: &Range<usize>, grid: Grid, mut visit: impl FnMut(usize, usize)) {
+        let width = self.size[1];
+        for (y, start) in of.clone().step_by(width).enumerate() {
+            let row = grid.row(y * self.kernel[0]);
+            for x in 0..width {
+                visit(start - of.start + x, row + x * self.kernel[1]);
             }
         }
+    }
+
+    /// Distance of each pixel of a window from its first, row by row, in numbers.
+    fn taps(&self, grid: Grid, pixel: usize) -> Vec<usize> {
+        let [kh, kw] = self.kernel;
+        (0..kh).flat_map(|y| (0..kw).map(move |x| (y * grid.pitch + x) * pixel)).collect()
+    }
+
+    /// The greatest number of each window in `rows`, the first of equals, and its index in the window: both `[windows][pixel]`.
+    pub(super) fn choose<R: Real>(&self, rows: &Rows<&[R]>, best: &mut [R], choices: &mut [u8]) {
+        choose(self, rows, best, choices);
+    }
+
+    /// The chosen number of each window in `rows`.
+    pub(super) fn pick<R: Real>(&self, rows: &Rows<&[R]>, choices: &[u8], chosen: &mut [R]) {
+        let (of, pixel) = (self.in_rows(&rows.band), rows.pixel);
+        let (stride, taps) = (choices.len() / of.len().max(1), self.taps(rows.grid, pixel));
+        self.for_each(&of, rows.grid, |i, first| {
+            let (chosen, choices) = (&mut chosen[i * pixel..][..pixel], &choices[i * stride..][..stride]);
+            let numbers = &rows.numbers[first * pixel..];
+            for (channel, (chosen, &choice)) in chosen.iter_mut().zip(choices).enumerate() {
+                *chosen = numbers[taps[usize::from(choice)] + channel];
+            }
+        });
     }
 
     /// Puts each number of `best` `[windows][pixel]` where it was chosen, and zeros elsewhere in its window.
-    pub(super) fn spread<R: Real>(&self, best: &[R], pixel: usize, choices: &[u8], rows: &mut [R]) {
-        spread(self, best, pixel, choices, rows);
+    pub(super) fn spread<R: Real>(&self, best: &[R], choices: &[u8], rows: Rows<&mut [R]>) {
+        spread(self, best, choices, rows);
     }
 
-    /// The nonzero numbers of `gy` `[F][C][windows]` as events at the chosen positions.
-    pub(super) fn events<'a, R: Real>(
+    /// Adds to a frame `rows` the kernels of the chosen entries, times the numbers of `best` `[windows][pixel]`.
+    ///
+    /// `links` lead from positions to `rows`, `kernels` are `[channels][kernel]`.
+    pub(super) fn scatter<R: Real>(
         &self,
-        gy: &[R],
-        n_channels: usize,
-        choices: impl Fn(usize) -> &'a [u8],
-    ) -> Events<R> {
-        let n = self.count();
-        let mut events = Events::with_capacity(gy.len());
-        for (frame, gy) in gy.chunks(n_channels * n).enumerate() {
-            let choices = choices(frame);
-            for (channel, gy) in gy.chunks(n).enumerate() {
-                let chosen = choices[channel..].iter().step_by(choices.len() / n);
-                for ((&g, &first), &tap) in gy.iter().zip(&self.first).zip(chosen) {
-                    if !g.is_zero() {
-                        events.push(first + self.taps[usize::from(tap)], g);
+        best: &[R],
+        choices: &[u8],
+        links: &Links,
+        kernels: &[R],
+        rows: &mut [R],
+    ) {
+        scatter(self, best, choices, links, kernels, rows);
+    }
+}
+
+vectorized! {
+    fn choose[R: Real](lanes; windows: &Windows, rows: &Rows<&[R]>, best: &mut [R], choices: &mut [u8]) {
+        let (of, pixel) = (windows.in_rows(&rows.band), rows.pixel);
+        let (stride, taps) = (choices.len() / of.len().max(1), windows.taps(rows.grid, pixel));
+        windows.for_each(&of, rows.grid, #[inline(always)] |i, first| {
+            let (best, choices) = (&mut best[i * pixel..][..pixel], &mut choices[i * stride..][..pixel]);
+            lanes.choose(&rows.numbers[first * pixel..], &taps, best, choices);
+        });
+    }
+}
+
+vectorized! {
+    fn spread[R: Real](lanes; windows: &Windows, best: &[R], choices: &[u8], rows: Rows<&mut [R]>) {
+        let (of, pixel) = (windows.in_rows(&rows.band), rows.pixel);
+        let (stride, taps) = (choices.len() / of.len().max(1), windows.taps(rows.grid, pixel));
+        windows.for_each(&of, rows.grid, #[inline(always)] |i, first| {
+            let (best, choices) = (&best[i * pixel..][..pixel], &choices[i * stride..][..pixel]);
+            lanes.spread(best, choices, &taps, &mut rows.numbers[first * pixel..]);
+        });
+    }
+}
+
+vectorized! {
+    fn scatter[R: Real](
+        lanes; windows: &Windows, best: &[R], choices: &[u8], links: &Links, kernels: &[R], rows: &mut [R],
+    ) {
+        let (pixel, n) = (best.len() / windows.count(), links.channels / links.groups);
+        let (mut starts, mut values) = (Vec::new(), Vec::new());
+        let taps = windows.taps(windows.output, 1);
+        windows.for_each(&(0..windows.count()), windows.output, #[inline(always)] |i, first| {
+            for group in 0..links.groups {
+                let own = i * pixel + group * n..i * pixel + (group + 1) * n;
+                let (best, choices) = (&best[own.clone()], &choices[own]);
+                let kernels = &kernels[group * n * links.kernel_len..];
+                for (k, &tap) in (0..=u8::MAX).zip(&taps) {
+                    starts.clear();
+                    values.clear();
+                    lanes.append_chosen(best, choices, k, links.kernel_len, &mut starts, &mut values);
+                    for p in if starts.is_empty() { &[] } else { links.of(first + tap) } {
+                        let (kernel, frame) = (p.kernel as usize, group * links.width + p.frame as usize);
+                        let [kernel_stride, stride] = links.strides;
+                        let kernels = (&kernels[kernel..], kernel_stride);
+                        lanes.add_many((&values, &starts), kernels, (&mut rows[frame..], stride), p.size());
                     }
                 }
-                events.end_plane();
             }
-        }
-        events
-    }
-}
-
-vectorized! {
-    fn choose[R: Real](lanes; windows: &Windows, rows: &[R], pixel: usize, best: &mut [R], choices: &mut [u8]) {
-        let (stride, taps) = (choices.len() / windows.count(), windows.offsets(pixel));
-        for ((&first, best), choices) in windows.first.iter().zip(best.chunks_mut(pixel)).zip(choices.chunks_mut(stride)) {
-            lanes.choose(&rows[first as usize * pixel..], &taps, best, &mut choices[..pixel]);
-        }
-    }
-}
-
-vectorized! {
-    fn spread[R: Real](lanes; windows: &Windows, best: &[R], pixel: usize, choices: &[u8], rows: &mut [R]) {
-        let (stride, taps) = (choices.len() / windows.count(), windows.offsets(pixel));
-        for ((&first, best), choices) in windows.first.iter().zip(best.chunks(pixel)).zip(choices.chunks(stride)) {
-            lanes.spread(best, &choices[..pixel], &taps, &mut rows[first as usize * pixel..]);
-        }
+        });
     }
 }

@@ -1,0 +1,95 @@
+//! The event path where many events meet one output: the sums of a column of outputs slide down the frame in registers.
+
+use super::{ConvShape, layout};
+use crate::kernels::aligned::Aligned;
+use crate::kernels::events::{BySite, Events};
+use crate::kernels::simd::Slide;
+use crate::scalar::Scalar;
+use crate::vectorized;
+use std::ops::Range;
+
+/// Registers of 16 numbers that the sums may take.
+const REGISTERS: usize = 28;
+
+/// Events for each pixel of a frame from which on it pays to sort them.
+const EVENTS: f64 = 0.5;
+
+/// Whether this path is faster than adding kernel after kernel for frames of so many nonzero numbers.
+///
+/// It needs kernels of 3, 5 or 7 rows without strides, dilation or groups, and sums that fit the registers of AVX-512; the
+/// choice, which decides the order of summation, is the same with any instruction set.
+#[allow(clippy::cast_precision_loss, reason = "an average against a threshold")]
+pub(super) fn pays(shape: &ConvShape, pixel: usize, n_nonzero: usize, n_frames: usize) -> bool {
+    let plain = shape.stride == [1, 1] && shape.dilation == [1, 1] && shape.groups == 1;
+    let fits = matches!(shape.kernel[0], 3 | 5 | 7) && matches!(pixel, 16 | 32 | 64 | 128);
+    plain
+        && fits
+        && u32::try_from(
+            (shape.c_in * shape.kernel[1] + shape.input[1] + shape.padding[1]) * shape.kernel[0] * pixel,
+        )
+        .is_ok()
+        && shape.kernel[0] * pixel / 16 <= REGISTERS
+        && n_nonzero as f64 >= EVENTS * (n_frames * shape.plane()) as f64
+}
+
+/// Weights as `[C_in][kw][kh, from the last to the first][pixel]`.
+pub(super) fn kernels<S: Scalar>(shape: &ConvShape, w: &[S], pixel: usize) -> Aligned<S> {
+    let ([kh, kw], taps) = (shape.kernel, shape.taps());
+    let mut kernels = Aligned::zeros(shape.c_in * kh * kw * pixel);
+    for (i, to) in kernels.chunks_mut(pixel).enumerate() {
+        let [c, kx, ky] = [i / (kh * kw), i / kh % kw, kh - 1 - i % kh];
+        let of_tap = w[(c * kh + ky) * kw + kx..].iter().step_by(taps);
+        to.iter_mut().zip(of_tap).for_each(|(to, &w)| *to = w);
+    }
+    kernels
+}
+
+/// The columns of an output.
+pub(super) struct Columns {
+    /// Height and number.
+    size: [usize; 2],
+    /// For each pixel of the input, where the kernels of its column begin beside those of the first column of the output.
+    origins: Vec<usize>,
+}
+
+impl Columns {
+    /// The first ones, of `size = [height, number]`, with so many numbers a pixel.
+    pub(super) fn new(shape: &ConvShape, size: [usize; 2], pixel: usize) -> Self {
+        let right = |site: usize| (site % shape.input[1] + shape.padding[1]) * shape.kernel[0] * pixel;
+        Self { size, origins: (0..shape.plane()).map(right).collect() }
+    }
+}
+
+vectorized! {
+    /// Writes these columns of the convolution of the events of each frame to `rows` `[F][positions][pixel]`; all begin with
+    /// `bias` `[pixel]`.
+    pub(super) fn forward[S: Scalar](
+        lanes; shape: &ConvShape, columns: &Columns, events: &Events<S>, kernels: &[S], bias: &[S], rows: &mut [S],
+    ) {
+        let ([h, w], [kh, kw], pixel) = (columns.size, shape.kernel, bias.len());
+        let mut by_site = BySite::new(shape.plane());
+        let mut steps = Vec::new();
+        for (frame, rows) in rows.chunks_mut(h * w * pixel).enumerate() {
+            let planes = frame * shape.c_in..(frame + 1) * shape.c_in;
+            by_site.sort(events, planes, |plane, site| plane * kh * kw * pixel + columns.origins[site]);
+            let (values, starts) = by_site.all();
+            for x in 0..w {
+                steps.clear();
+                steps.extend(met(shape, h, x).map(|sites| by_site.range(sites)));
+                let back = layout::to_u32(x * kh * pixel);
+                let slide = Slide { kernels, starts, values, back, steps: &steps, taps: kh, bias };
+                lanes.slide(&slide, (&mut rows[x * pixel..], w * pixel));
+            }
+        }
+    }
+}
+
+/// For each row of the padded input the pixels that meet column `x` of the output, which has `height` rows.
+fn met(shape: &ConvShape, height: usize, x: usize) -> impl Iterator<Item = Range<usize>> {
+    let ([h, w], [kh, kw], [py, px]) = (shape.input, shape.kernel, shape.padding);
+    let columns = x.saturating_sub(px)..(x + kw).saturating_sub(px).min(w);
+    (0..height + kh - 1).map(move |row| match row.checked_sub(py) {
+        Some(y) if y < h => y * w + columns.start.min(columns.end)..y * w + columns.end,
+        _ => 0..0,
+    })
+}
