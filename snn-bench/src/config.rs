@@ -353,7 +353,12 @@ impl Config {
         data.insert("preload".to_owned(), (*preload).into());
         data.insert("evaluate_on".to_owned(), toml::Value::try_from(evaluate_on)?);
         table.insert("data".to_owned(), data.into());
-        table.insert("quant".to_owned(), toml::Value::try_from(&self.quant)?);
+        let mut quant = toml::Table::try_from(&self.quant)?;
+        quant.insert("clip_grad".to_owned(), toml::Value::try_from(self.quant.clip_grad)?);
+        quant.insert("weight_mapping".to_owned(), toml::Value::try_from(self.quant.weight_mapping)?);
+        quant.insert("plain_samples".to_owned(), self.quant.plain_samples.into());
+        quant.insert("norm_batches".to_owned(), toml::Value::try_from(self.quant.norm_batches)?);
+        table.insert("quant".to_owned(), quant.into());
         Ok(table)
     }
 
@@ -424,6 +429,7 @@ fn require(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use snn_quant::uniform::{ClipGrad, Mapping};
 
     #[test]
     fn an_empty_file_is_the_default_and_the_default_survives_a_file() {
@@ -492,7 +498,14 @@ mod tests {
             evaluate_on: EvaluateOn::Validation,
             ..DataConfig::default()
         };
-        let quant = QuantConfig { state_bits: 4, ..QuantConfig::default() };
+        let quant = QuantConfig {
+            state_bits: 4,
+            clip_grad: ClipGrad::Zero,
+            weight_mapping: Mapping::TwosComplement,
+            norm_batches: 10,
+            plain_samples: true,
+            ..QuantConfig::default()
+        };
         Config { data, quant, ..Config::default() }
     }
 

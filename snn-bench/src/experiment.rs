@@ -8,7 +8,7 @@ use crate::config::{Config, FLOAT_BITS, StateRange, TrainConfig};
 use crate::data::{self, Frames, Splits};
 use crate::model::{self, neuron_names, state_bytes};
 use crate::run_dir::RunDirError;
-use crate::training::{self, Training};
+use crate::training::{self, TrainError, Training};
 use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -29,6 +29,25 @@ use std::time::Instant;
 const CALIBRATION_BATCHES: usize = 8;
 /// Share of the membranes, in percent, that a calibrated range holds.
 const CALIBRATED_SHARE: f64 = 99.9;
+
+/// How a configuration ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum End {
+    /// With a network.
+    Measured(Outcome),
+    /// In numbers that are not finite: there is no network, and no accuracy.
+    Diverged(Divergence),
+}
+
+/// A training that ran into numbers that are not finite.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Divergence {
+    /// What is not finite, and since when.
+    pub diverged: String,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
 
 /// What came of a configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +76,44 @@ pub struct Outcome {
     pub stuck: Vec<String>,
     /// Wall-clock seconds, without those of a float network that was there already.
     pub seconds: f64,
+}
+
+impl End {
+    /// What was measured; nothing if training diverged.
+    #[must_use]
+    pub fn measured(&self) -> Option<&Outcome> {
+        match self {
+            Self::Measured(outcome) => Some(outcome),
+            Self::Diverged(_) => None,
+        }
+    }
+
+    /// Why there is no network, if training diverged.
+    #[must_use]
+    pub fn divergence(&self) -> Option<&Divergence> {
+        match self {
+            Self::Measured(_) => None,
+            Self::Diverged(divergence) => Some(divergence),
+        }
+    }
+
+    /// Wall-clock seconds.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        match self {
+            Self::Measured(outcome) => outcome.seconds,
+            Self::Diverged(divergence) => divergence.seconds,
+        }
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Measured(outcome) => write!(f, "accuracy {}", outcome.accuracy),
+            Self::Diverged(_) => f.write_str("no accuracy, since training diverged,"),
+        }
+    }
 }
 
 /// A configuration and the folder that its networks are kept in.
@@ -101,21 +158,33 @@ impl Experiment {
     /// Trains, quantizes and evaluates. The float network must be there if this one starts from it.
     ///
     /// # Errors
-    /// Data or files that cannot be read or written, an interrupt, a training that diverged.
-    pub fn run(&self) -> anyhow::Result<Outcome> {
+    /// Data or files that cannot be read or written, an interrupt.
+    pub fn run(&self) -> anyhow::Result<End> {
         let start = Instant::now();
+        let outcome = self.measure();
+        let seconds = start.elapsed().as_secs_f64();
+        match outcome {
+            Ok(outcome) => Ok(End::Measured(Outcome { seconds, ..outcome })),
+            Err(error) if error.downcast_ref().is_some_and(TrainError::is_divergence) => {
+                Ok(End::Diverged(Divergence { diverged: error.to_string(), seconds }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn measure(&self) -> anyhow::Result<Outcome> {
         let splits = data::open(&self.config.data, self.config.seed).context("opening the data")?;
         let [_, c, h, w] = data::sample_shape(&self.config.data)?;
         let net = model::build(&self.config.net, [c, h, w], self.config.seed)?;
-        let outcome = match self.float() {
-            None => self.train_float(net, &splits)?,
-            Some(float) => self.quantize(float.load(net)?, &splits)?,
-        };
-        Ok(Outcome { seconds: start.elapsed().as_secs_f64(), ..outcome })
+        match self.float() {
+            None => self.train_float(net, &splits),
+            Some(float) => self.quantize(float.load(net)?, &splits),
+        }
     }
 
     fn train_float(&self, mut net: Sequential, splits: &Splits) -> anyhow::Result<Outcome> {
-        let of = (splits, training::loss_of(&net));
+        let varied = Frames::for_training(&splits.train, &self.config.data, self.config.seed)?;
+        let of = (&varied, training::loss_of(&net));
         let loss = self.learn(&mut net, of, &self.config.train)?;
         io::save_params(&net, &self.model_file()?)?;
         self.outcome(&net, (&net, &QuantPlan::default()), splits, loss)
@@ -130,7 +199,11 @@ impl Experiment {
         let neurons = neuron_names(&net);
         let plan = calibrate(&net, &neurons, &self.plan(&net)?, self.calibration(splits)?)?;
         let mut quantized = Quantized::new(net, &neurons, plan)?;
-        let (quant, of) = (&self.config.quant, (splits, training::loss_of(quantized.net())));
+        let (quant, data, seed) = (&self.config.quant, &self.config.data, self.config.seed);
+        let as_they_are = Frames::mixed(&splits.train, data, seed)?;
+        let varied = Frames::for_training(&splits.train, data, seed)?;
+        let samples = if quant.plain_samples { &as_they_are } else { &varied };
+        let of = (samples, training::loss_of(quantized.net()));
         let config = TrainConfig {
             epochs: quant.epochs,
             learning_rate: quant.learning_rate,
@@ -138,8 +211,7 @@ impl Experiment {
         };
         let loss = if quant.epochs > 0 { self.learn(&mut quantized, of, &config)? } else { None };
         if quant.norm_batches > 0 {
-            let mixed = Frames::mixed(&splits.train, &self.config.data, self.config.seed)?;
-            measure_statistics(&mut quantized, &mixed, quant.norm_batches)?;
+            measure_statistics(&mut quantized, &as_they_are, quant.norm_batches)?;
         }
         self.outcome(&quantized.baked(), (quantized.net(), quantized.plan()), splits, loss)
     }
@@ -148,22 +220,14 @@ impl Experiment {
     fn learn<M: Module + Sync>(
         &self,
         net: &mut M,
-        (splits, loss): (&Splits, Loss),
+        (train, loss): (&Frames<'_>, Loss),
         config: &TrainConfig,
     ) -> anyhow::Result<Option<f64>> {
         let key = self.key()?;
         let checkpoint = self.file("checkpoint.npz")?;
         let seed = self.config.seed;
-        let train = Frames::for_training(&splits.train, &self.config.data, seed)?;
-        let training = Training {
-            name: &key,
-            train: &train,
-            val: None,
-            loss,
-            config,
-            seed,
-            checkpoint: Some(&checkpoint),
-        };
+        let training =
+            Training { name: &key, train, val: None, loss, config, seed, checkpoint: Some(&checkpoint) };
         let records = training::train(net, &training, &mut |_| ())?;
         Ok(records.last().map(|record| record.loss))
     }
@@ -201,8 +265,8 @@ impl Experiment {
         if quant.weight_bits != FLOAT_BITS {
             let scale = if quant.epochs > 0 { ScaleRule::Learned } else { ScaleRule::MseSearch };
             let spec = UniformSpec::new(BitWidth::new(quant.weight_bits)?);
-            let spec =
-                QuantSpec::Uniform(UniformSpec { scale, granularity: Granularity::PerChannel, ..spec });
+            let (mapping, granularity) = (quant.weight_mapping, Granularity::PerChannel);
+            let spec = QuantSpec::Uniform(UniformSpec { mapping, granularity, scale, ..spec });
             plan.weights = weight_shapes(net).into_keys().map(|name| (name, spec.clone())).collect();
         }
         if quant.state_bits != FLOAT_BITS {
@@ -232,6 +296,7 @@ impl Experiment {
             upper_limit: quant.upper_limit,
             calibrate,
             learn: is(StateRange::Learned).then_some(learn),
+            clip_grad: quant.clip_grad,
             ..LevelSpec::new(BitWidth::new(quant.state_bits)?)
         })
     }

@@ -8,7 +8,8 @@
 //! <folder>/sweep.csv, sweep.json, report.html
 //! ```
 //!
-//! A cell is stored whole or not at all, and a stored one is never run again. Several processes, on one machine or on
+//! A cell is stored whole or not at all, and a stored one is never run again. A training that diverges is an outcome too: it is
+//! stored, without an accuracy, and so are the cells that would start from its network. Several processes, on one machine or on
 //! several that share the folder, divide the work by file locks, which the system releases when a process ends, however
 //! it ends. A killed cell goes on from the last full epoch of its training.
 
@@ -22,7 +23,7 @@ pub use run::{Job, Shard, merge, run};
 pub use summary::{Row, Summary};
 
 use crate::config::{Config, ConfigError};
-use crate::experiment::Outcome;
+use crate::experiment::End;
 use crate::run_dir::RunDirError;
 use serde::{Deserialize, Serialize};
 use snn_data::DataError;
@@ -33,8 +34,8 @@ use std::path::PathBuf;
 pub struct Cell {
     /// What was run, in its plainest form.
     pub config: Config,
-    /// What came of it.
-    pub outcome: Outcome,
+    /// What came of it: an accuracy, or a training that diverged.
+    pub outcome: End,
 }
 
 /// Why a sweep cannot be read, run or merged.
@@ -106,16 +107,16 @@ pub enum SweepError {
         text: String,
     },
     /// Two folders hold different outcomes of one cell.
-    #[error("{key}: accuracy {found} in {} and {kept} in the folder merged into", folder.display())]
+    #[error("{key}: {found} in {} and {kept} in the folder merged into", folder.display())]
     Differs {
         /// The cell.
         key: String,
         /// The other folder.
         folder: PathBuf,
-        /// Its accuracy there.
-        found: f64,
-        /// Its accuracy here.
-        kept: f64,
+        /// What came of it there.
+        found: Box<End>,
+        /// What came of it here.
+        kept: Box<End>,
     },
     /// A cell cannot be stored.
     #[error(transparent)]

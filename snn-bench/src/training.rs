@@ -102,6 +102,14 @@ pub enum TrainError {
     Checkpoint(#[from] CheckpointError),
 }
 
+impl TrainError {
+    /// True if numbers stopped being finite.
+    #[must_use]
+    pub fn is_divergence(&self) -> bool {
+        matches!(self, Self::Fit(FitError::Diverged { .. } | FitError::NonFinite { .. }))
+    }
+}
+
 fn next(checkpoint: Option<&Path>) -> String {
     match checkpoint {
         Some(path) => {

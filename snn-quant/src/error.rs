@@ -43,8 +43,11 @@ pub enum QuantError {
     )]
     LearnedRange,
     /// A learned scale was asked for with a zero point.
-    #[error("scale = \"learned\" needs mapping = \"symmetric\", found \"affine\"")]
+    #[error("scale = \"learned\" needs a mapping without zero point, found \"affine\"")]
     LearnedAffine,
+    /// Two's complement at one bit: its two codes are -1 and 0.
+    #[error("mapping = \"twos_complement\" needs at least 2 bits; take \"symmetric\"")]
+    OneBitTwosComplement,
     /// A learned scale was asked for together with the power-of-two format.
     #[error("scale = \"learned\" needs scale_format = \"float\", found \"power_of_two\"")]
     LearnedPowerOfTwo,

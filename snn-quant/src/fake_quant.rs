@@ -1,5 +1,6 @@
 //! The op that reads a weight tensor through its quantizer.
 
+use crate::uniform::ClipGrad;
 use crate::{DrawPosition, Rounding};
 use crate::{QuantError, QuantParams, QuantSpec, lsq_scale_backward, ste_backward, uniform};
 use snn_core::op::{Backward, Op, Saved};
@@ -75,6 +76,9 @@ impl<S: Scalar> Op<S> for FakeQuant {
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
+        if ctx.x.len() == 1 && self.spec.clip_grad() == ClipGrad::Pass {
+            return vec![ctx.grad(0, || ctx.gy.clone())];
+        }
         let Ok((w, params)) = self.params(ctx.x) else {
             return vec![None; ctx.x.len()];
         };
@@ -108,7 +112,6 @@ fn to_f32<S: Scalar>(x: &Tensor<S>) -> Vec<f32> {
 #[allow(clippy::float_cmp, reason = "levels are compared exactly")]
 mod tests {
     use super::*;
-    use crate::uniform::ClipGrad;
     use crate::{BitWidth, FixedPointSpec};
     use snn_core::Dual;
 

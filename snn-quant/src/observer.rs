@@ -143,7 +143,7 @@ impl Observer {
         let full = self.full_range()?;
         let fraction = percent / 100.0;
         Ok(match mapping {
-            Mapping::Symmetric => {
+            Mapping::Symmetric | Mapping::TwosComplement => {
                 let bound = quantile(&self.magnitudes(), fraction);
                 ValueRange::symmetric(bound.min(full.abs_max()))
             }

@@ -6,7 +6,7 @@
 //! [weights."conv1.weight"]
 //! scheme = "uniform"              # the default; or "fixed_point"
 //! bits = 4                        # 1 to 16, the only field without a default
-//! mapping = "symmetric"           # or "affine"
+//! mapping = "symmetric"           # or "twos_complement", "affine"
 //! granularity = "per_tensor"      # or "per_channel"
 //! scale = "abs_max"               # or { percentile = 99.9 }, "mse_search", "learned"
 //! scale_format = "float"          # or "power_of_two"

@@ -132,7 +132,7 @@ fn uniform_overhead(shape: &[usize], spec: &UniformSpec) -> (u64, u64) {
         ScaleFormat::PowerOfTwo => 1,
     };
     let zero_point = match spec.mapping {
-        Mapping::Symmetric => 0,
+        Mapping::Symmetric | Mapping::TwosComplement => 0,
         Mapping::Affine => u64::from(spec.bits.get().div_ceil(8)),
     };
     (n * scale, n * zero_point)

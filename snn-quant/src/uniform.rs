@@ -23,6 +23,9 @@ pub enum Mapping {
     /// Codes `±(2^(b-1) - 1)`, no zero point; `{-s, +s}` at 1 bit and ternary at 2 bits.
     #[default]
     Symmetric,
+    /// All codes of two's complement, `-2^(b-1)..=2^(b-1) - 1`, no zero point; from 2 bits on. This is LSQ's code set for
+    /// weights (section 2): at 2 bits four levels of the same bytes, where the symmetric codes have three.
+    TwosComplement,
     /// Codes `0..=2^b - 1` with a zero point; 0 is always a level.
     Affine,
 }
@@ -139,8 +142,12 @@ impl UniformSpec {
     /// Whether the fields fit each other.
     ///
     /// # Errors
-    /// [`QuantError::Percentile`], [`QuantError::LearnedAffine`] or [`QuantError::LearnedPowerOfTwo`].
+    /// [`QuantError::Percentile`], [`QuantError::LearnedAffine`], [`QuantError::LearnedPowerOfTwo`] or
+    /// [`QuantError::OneBitTwosComplement`].
     pub fn check(&self) -> Result<(), QuantError> {
+        if self.mapping == Mapping::TwosComplement && self.bits.get() == 1 {
+            return Err(QuantError::OneBitTwosComplement);
+        }
         match self.scale {
             ScaleRule::Learned if self.mapping == Mapping::Affine => Err(QuantError::LearnedAffine),
             ScaleRule::Learned if self.scale_format == ScaleFormat::PowerOfTwo => {
@@ -160,6 +167,7 @@ impl UniformSpec {
     pub fn codes(&self) -> CodeSet {
         match self.mapping {
             Mapping::Symmetric => CodeSet::symmetric(self.bits),
+            Mapping::TwosComplement => CodeSet::twos_complement(self.bits),
             Mapping::Affine => CodeSet::unsigned(self.bits),
         }
     }
@@ -168,6 +176,7 @@ impl UniformSpec {
     pub(crate) fn grid_for(&self, range: ValueRange) -> Grid {
         match self.mapping {
             Mapping::Symmetric => self.symmetric_grid(range.abs_max()),
+            Mapping::TwosComplement => self.twos_complement_grid(range),
             Mapping::Affine => self.affine_grid(range),
         }
     }
@@ -179,6 +188,18 @@ impl UniformSpec {
                 Grid::power_of_two(ceil_log2(bound) - self.bits.n_magnitude(), codes)
             }
             _ => Grid::from_scale(bound / to_f32(f64::from(codes.max())), 0, codes),
+        }
+    }
+
+    /// The levels end at the range on the side that needs more.
+    fn twos_complement_grid(&self, range: ValueRange) -> Grid {
+        let codes = self.codes();
+        match self.scale_format {
+            ScaleFormat::PowerOfTwo => self.symmetric_grid(range.abs_max()),
+            ScaleFormat::Float => {
+                let [below, above] = [codes.min(), codes.max()].map(|code| to_f32(f64::from(code)));
+                Grid::from_scale((range.lo / below).max(range.hi / above), 0, codes)
+            }
         }
     }
 
@@ -321,7 +342,7 @@ fn mean_abs(w: &[f32]) -> f32 {
 /// The range that holds `percent` of the values.
 fn percentile_range(w: &[f32], percent: f64, mapping: Mapping) -> ValueRange {
     match mapping {
-        Mapping::Symmetric => {
+        Mapping::Symmetric | Mapping::TwosComplement => {
             let mut magnitudes: Vec<f32> = w.iter().map(|v| v.abs()).collect();
             magnitudes.sort_by(f32::total_cmp);
             ValueRange::symmetric(percentile(&magnitudes, percent))
@@ -517,15 +538,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn twos_complement_has_four_levels_at_two_bits() {
+        let two = UniformSpec { mapping: Mapping::TwosComplement, ..spec(2) };
+        // The lowest value, -0.7, is two steps below 0; the highest, 0.35, one above.
+        let p = params(&W, &[6], &two).unwrap();
+        assert_eq!((scales(&p), p.codes(&W)), (vec![0.35], vec![0, -2, 1, 1, -1, 0]));
+        let learned = UniformSpec { scale: ScaleRule::Learned, ..two };
+        let p = params_with_scales(&[0.2], &[6], &learned).unwrap();
+        assert_eq!(p.codes(&W), [0, -2, 1, 1, -2, 0]);
+        let one = UniformSpec { bits: BitWidth::new(1).unwrap(), ..two };
+        assert_eq!(params(&W, &[6], &one).unwrap_err(), QuantError::OneBitTwosComplement);
+    }
+
     fn any_spec() -> impl Strategy<Value = UniformSpec> {
         let rules = prop_oneof![
             Just(ScaleRule::AbsMax),
             (50.0f64..100.0).prop_map(ScaleRule::Percentile),
             Just(ScaleRule::MseSearch),
         ];
-        (1u32..=16, any::<bool>(), any::<bool>(), any::<bool>(), rules).prop_map(|(b, a, c, p, scale)| {
+        let mappings = [Mapping::Symmetric, Mapping::TwosComplement, Mapping::Affine];
+        (1u32..=16, 0..3usize, any::<bool>(), any::<bool>(), rules).prop_map(move |(b, m, c, p, scale)| {
             UniformSpec {
-                mapping: if a { Mapping::Affine } else { Mapping::Symmetric },
+                mapping: if b == 1 && m == 1 { Mapping::Symmetric } else { mappings[m] },
                 granularity: if c { Granularity::PerChannel } else { Granularity::PerTensor },
                 scale_format: if p { ScaleFormat::PowerOfTwo } else { ScaleFormat::Float },
                 scale,

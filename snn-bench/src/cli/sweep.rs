@@ -119,9 +119,14 @@ fn print(grid: &Grid, folder: &Path, output: Output) -> anyhow::Result<Outcome> 
     let summary = Summary::of(grid, folder)?;
     let command: Vec<String> = std::env::args().skip(1).collect();
     let page = summary.write(folder, &format!("snn-bench {}", command.join(" ")))?;
-    let object =
-        json!({ "folder": folder, "done": summary.n_done, "cells": summary.n_cells, "rows": summary.rows });
-    let done = format!("{} of {} cells are done", summary.n_done, summary.n_cells);
+    let object = json!({
+        "folder": folder,
+        "done": summary.n_done,
+        "diverged": summary.n_diverged,
+        "cells": summary.n_cells,
+        "rows": summary.rows,
+    });
+    let done = summary.progress();
     output.print(format!("{}\n{done}\nreport: {}", summary.table(), page.display()), &object)?;
     Ok(Outcome::Passed)
 }

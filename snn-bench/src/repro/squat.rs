@@ -47,7 +47,7 @@ pub struct TaskResult {
 /// Runs the reproduction, or what is missing of it, and writes the report.
 ///
 /// # Errors
-/// Data that cannot be read, an interrupt, a training that diverged, a full disk.
+/// Data that cannot be read, an interrupt, a full disk.
 pub fn run(args: &SquatArgs) -> anyhow::Result<Reproduction> {
     let settings = Settings::new(args)?;
     let folder = args.folder();
@@ -84,7 +84,8 @@ impl Reproduction {
                 "n_test": result.summary.n_test,
                 "done": result.summary.n_done,
                 "cells": result.summary.n_cells,
-                "float_accuracy": report::float_row(result).map(|row| row.mean),
+                "diverged": result.summary.n_diverged,
+                "float_accuracy": report::float_row(result).and_then(|row| row.mean),
                 "seconds": result.summary.rows.iter().map(|row| row.seconds).sum::<f64>(),
                 "rows": result.summary.rows,
                 "findings": result.findings,

@@ -31,7 +31,7 @@ impl Summary {
         ReportData {
             header: Header {
                 title: format!("Sweep over {}", self.keys.join(", ")),
-                summary: format!("{} of {} cells are done.", self.n_done, self.n_cells),
+                summary: format!("{}.", self.progress()),
                 command: command.to_owned(),
                 seeds: self.seeds(),
                 environment: Some(Environment::current()),
@@ -51,7 +51,8 @@ impl Summary {
         let mut series: Vec<BitSeries> = Vec::new();
         for row in self.rows.iter().filter(|row| !row.is_float()) {
             let Ok(bits) = row.values[at].parse::<f64>() else { continue };
-            let point = BitPoint { bits, accuracy: row.accuracy() };
+            let Some(accuracy) = row.accuracy() else { continue };
+            let point = BitPoint { bits, accuracy };
             let name = self.name_without(row, &[at]);
             match series.iter_mut().find(|of| of.name == name) {
                 Some(of) => of.points.push(point),
@@ -66,7 +67,7 @@ impl Summary {
         (!series.is_empty()).then(|| AccuracyVsBits {
             title: format!("Accuracy against {bits_of}"),
             bits_of: bits_of.to_owned(),
-            float: float.map(Row::accuracy),
+            float: float.and_then(Row::accuracy),
             series,
             sampling: self.sampling(),
         })
@@ -104,7 +105,7 @@ impl Summary {
         let (columns, lines) = (values(x), values(y));
         let accuracy = |line: &String, column: &String| {
             let found = rows.iter().find(|row| row.values[x] == *column && row.values[y] == *line);
-            found.map(|row| row.accuracy())
+            found.and_then(|row| row.accuracy())
         };
         let accuracies =
             lines.iter().map(|line| columns.iter().map(|c| accuracy(line, c)).collect()).collect();
@@ -130,7 +131,8 @@ impl Summary {
     }
 
     fn seeds(&self) -> Vec<u64> {
-        let mut seeds: Vec<u64> = self.rows.iter().flat_map(|row| row.seeds.iter().copied()).collect();
+        let all = self.rows.iter().flat_map(|row| row.seeds.iter().chain(&row.diverged).copied());
+        let mut seeds: Vec<u64> = all.collect();
         seeds.sort_unstable();
         seeds.dedup();
         seeds
@@ -142,14 +144,13 @@ impl Summary {
 
     fn table_data(&self) -> TableData {
         let keys = self.keys.iter().map(Column::text);
-        let numbers =
-            ["accuracy", "s.d. (points)", "n", "95 % interval", "parameters", "state", "spike rate"];
         TableData {
             title: "Cells".to_owned(),
-            caption: "Means over seeds, with the standard deviation and the half width of the 95 % interval of the \
-                      mean by Student's t. State: bytes of the neurons' state for one sample."
+            caption: "Means over n seeds, with the standard deviation and the half width of the 95 % interval of the mean \
+                      by Student's t, in points. Seeds whose training diverged (numbers that are not finite) are \
+                      counted apart. State: bytes of the neurons' state for one sample."
                 .to_owned(),
-            columns: keys.chain(numbers.map(Column::number)).collect(),
+            columns: keys.chain(Row::COLUMNS.map(Column::number)).collect(),
             rows: self.rows.iter().map(Row::cells).collect(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Cell, SweepError};
 use crate::config::Config;
-use crate::experiment::{Experiment, Outcome};
+use crate::experiment::{Divergence, End, Experiment};
 use crate::interrupt::{self, Interrupted};
 use crate::run_dir::{Cells, RunDirError};
 use indicatif::ProgressBar;
@@ -119,20 +119,25 @@ pub fn merge(cells: &[Config], into: &Path, from: &[PathBuf]) -> Result<usize, S
                     store(&experiment, into, cell.outcome)?;
                     n_new += 1;
                 }
-                Some(kept) if kept.outcome.accuracy.to_bits() != cell.outcome.accuracy.to_bits() => {
-                    let (found, kept) = (cell.outcome.accuracy, kept.outcome.accuracy);
+                Some(kept) if is_same(&kept.outcome, &cell.outcome) => {}
+                Some(kept) => {
                     return Err(SweepError::Differs {
                         key: experiment.key()?,
                         folder: folder.clone(),
-                        found,
-                        kept,
+                        found: Box::new(cell.outcome),
+                        kept: Box::new(kept.outcome),
                     });
                 }
-                Some(_) => {}
             }
         }
     }
     Ok(n_new)
+}
+
+/// Whether both have the same accuracy, or none.
+fn is_same(a: &End, b: &End) -> bool {
+    let bits = |end: &End| end.measured().map(|outcome| outcome.accuracy.to_bits());
+    bits(a) == bits(b)
 }
 
 fn cells_of(experiment: &Experiment, folder: &Path) -> Result<Cells, RunDirError> {
@@ -143,7 +148,7 @@ fn read(experiment: &Experiment, folder: &Path) -> Result<Option<Cell>, SweepErr
     Ok(cells_of(experiment, folder)?.get(&experiment.key()?)?)
 }
 
-fn store(experiment: &Experiment, folder: &Path, outcome: Outcome) -> Result<(), SweepError> {
+fn store(experiment: &Experiment, folder: &Path, outcome: End) -> Result<(), SweepError> {
     let config = experiment.config().clone();
     cells_of(experiment, folder)?
         .cell(&experiment.key()?, || Ok::<_, RunDirError>(Cell { config, outcome }))
@@ -252,9 +257,22 @@ impl<'a> Queue<'a> {
         }
         // Cells run beside each other, so each has one thread for all that it does.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
-        let outcome = pool.install(|| experiment.run())?;
+        let outcome = match self.lost_start(experiment)? {
+            Some(lost) => End::Diverged(lost),
+            None => pool.install(|| experiment.run())?,
+        };
         store(experiment, self.folder, outcome)?;
         experiment.clean_up()
+    }
+
+    /// Why there is no float network to start from, if its training diverged.
+    fn lost_start(&self, experiment: &Experiment) -> Result<Option<Divergence>, SweepError> {
+        let float = experiment.float().map(|float| read(&float, self.folder)).transpose()?.flatten();
+        let lost = float.as_ref().and_then(|float| float.outcome.divergence()).map(|lost| Divergence {
+            diverged: format!("the float network that it starts from: {}", lost.diverged),
+            seconds: 0.0,
+        });
+        Ok(lost)
     }
 
     /// Remembers the first failure, after which nothing new is begun.

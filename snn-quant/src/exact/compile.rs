@@ -221,8 +221,8 @@ impl Compiler<'_> {
         let because = |reason| ExactError::tensor(&weight.name, reason);
         let refuse = |reason| Err(because(reason));
         let Some(spec) = self.plan.weights.get(&weight.name) else { return refuse(Inexact::FloatWeights) };
-        if matches!(spec, QuantSpec::Uniform(uniform) if uniform.mapping == Mapping::Affine) {
-            return refuse(Inexact::Affine);
+        if let Some(reason) = inexact_mapping(spec) {
+            return refuse(reason);
         }
         let inputs: Vec<_> = [weight].into_iter().chain(self.learned.get(&weight.name)).collect();
         let inputs: Vec<_> = inputs.iter().map(|p| &p.value).collect();
@@ -245,6 +245,9 @@ impl Compiler<'_> {
         };
         if matches!(spec, QuantSpec::Uniform(uniform) if uniform.scale == ScaleRule::Learned) {
             return Err(ExactError::tensor(&weight.name, Inexact::RecurrentScale));
+        }
+        if let Some(reason) = inexact_mapping(spec) {
+            return Err(ExactError::tensor(&weight.name, reason));
         }
         let (gather, _) = pool_factors(self.pool(self.found.gather));
         let (pooled, _) = pool_factors(self.pool(self.found.pool));
@@ -355,6 +358,18 @@ impl Compiler<'_> {
             placement: kept.placement,
             firing: firing_of(kind).map(int_firing),
         }
+    }
+}
+
+/// Why weights with this mapping have no exact network.
+fn inexact_mapping(spec: &QuantSpec) -> Option<Inexact> {
+    match spec {
+        QuantSpec::Uniform(uniform) => match uniform.mapping {
+            Mapping::Symmetric => None,
+            Mapping::TwosComplement => Some(Inexact::TwosComplement),
+            Mapping::Affine => Some(Inexact::Affine),
+        },
+        QuantSpec::FixedPoint(_) => None,
     }
 }
 

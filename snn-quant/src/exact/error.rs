@@ -105,6 +105,12 @@ pub enum Inexact {
         "mapping = \"affine\" has a zero point, which would add a term for every spike; take \"symmetric\""
     )]
     Affine,
+    /// Weights in all codes of two's complement.
+    #[error(
+        "mapping = \"twos_complement\" has no code for its lowest level negated, which a negative factor of batch \
+         normalization asks for; take \"symmetric\""
+    )]
+    TwosComplement,
     /// A learned scale of recurrent weights.
     #[error("recurrent weights take the scale of the weights before them; leave out scale = \"learned\"")]
     RecurrentScale,

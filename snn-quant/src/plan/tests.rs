@@ -112,7 +112,7 @@ fn errors_name_file_entry_and_field() {
         ("bits = 4, scheme = \"log\"", "unknown variant `log`"),
         ("bits = 4, mapping = \"skewed\"", "unknown variant `skewed`"),
         ("bits = 4, scale = { percentile = 200 }", "percentile = 200"),
-        ("bits = 4, scale = \"learned\", mapping = \"affine\"", "needs mapping = \"symmetric\""),
+        ("bits = 4, scale = \"learned\", mapping = \"affine\"", "needs a mapping without zero point"),
         ("bits = 4, scheme = \"fixed_point\", int_bits = 99", "int_bits = 99"),
         ("bits = 4, scheme = \"fixed_point\", int_bits = \"guess\"", "expected a whole number"),
     ] {

@@ -46,6 +46,11 @@ fn what_is_wrong_with_weights_is_told() {
             "`fc.weight` cannot be exact: mapping = \"affine\"",
         ),
         (
+            dense(),
+            format!("{state}[weights]\n\"fc.weight\" = {{ bits = 4, mapping = \"twos_complement\" }}"),
+            "`fc.weight` cannot be exact: mapping = \"twos_complement\"",
+        ),
+        (
             Sequential::input(&[4]).linear("fc", 3).recurrent("lif", Lif::snntorch(0.9)).init(1).unwrap(),
             format!("{state}[weights]\n\"lif.recurrent\" = {{ bits = 4, scale = \"learned\" }}"),
             "`lif.recurrent` cannot be exact: recurrent weights take the scale of the weights before them",

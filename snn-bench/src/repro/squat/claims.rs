@@ -1,8 +1,8 @@
 //! What the paper claims, and what a level at zero changes: paired differences over seeds.
 
 use super::TaskResult;
-use super::scheme::{Part, Regime, Scheme};
-use super::settings::{Settings, Task, twin};
+use super::scheme::{Part, Regime, Scheme, TUNED_NAME};
+use super::settings::{Settings, TUNED_BITS, Task, twin};
 use crate::config::QuantConfig;
 use crate::stats::{Paired, Sign};
 use crate::sweep::{Row, Summary};
@@ -28,7 +28,7 @@ pub enum Comparison {
     CrowdedAgainstUniformWithZero,
     /// Ours: a level at zero against none.
     ZeroAgainstNone,
-    /// Ours: 4 bits everywhere within 0.3 points of the float twin, 2 bits within 2.
+    /// Ours: 4 bits everywhere within 0.3 points of the float network, 2 bits within 2.
     QuantizedAgainstFloat,
 }
 
@@ -82,9 +82,11 @@ impl Finding {
 pub(super) fn findings(settings: &Settings, task: &Task, summary: &Summary) -> Vec<Finding> {
     let pairs = settings.widths.iter().flat_map(|&bits| pairs(bits));
     let found = pairs.filter_map(|pair| {
-        let [first, second] = [pair.first, pair.second].map(|scheme| match scheme {
-            Some(scheme) => accuracies(summary, &scheme.quant(pair.bits, &task.config.quant)),
-            None => accuracies(summary, &twin(&task.config, 0, Regime::Longer).quant),
+        let [first, second] = [pair.first, pair.second].map(|side| match side {
+            Side::Scheme(scheme) => accuracies(summary, &scheme.quant(pair.bits, &task.config.quant)),
+            Side::Tuned => accuracies(summary, task.tuned.as_ref()?),
+            Side::Float => accuracies(summary, &QuantConfig::default()),
+            Side::Twin => accuracies(summary, &twin(&task.config, 0, Regime::Longer).quant),
         });
         pair.finding(first?, second?)
     });
@@ -123,12 +125,35 @@ fn accuracies<'a>(summary: &'a Summary, quant: &QuantConfig) -> Option<&'a Row> 
     summary.rows.iter().find(|row| row.config.quant == *quant)
 }
 
-/// Two schemes at a width; `None` is the float twin that is trained as long as ours.
+/// What is compared at a width.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Scheme(Scheme),
+    /// The network that was tuned for the width alone.
+    Tuned,
+    /// The float network that all start from.
+    Float,
+    /// The float twin that is trained as long as ours.
+    Twin,
+}
+
+impl Side {
+    fn name(self) -> String {
+        match self {
+            Self::Scheme(scheme) => scheme.name(),
+            Self::Tuned => TUNED_NAME.to_owned(),
+            Self::Float => "float".to_owned(),
+            Self::Twin => "float twin".to_owned(),
+        }
+    }
+}
+
+/// Two sides at a width.
 struct Pair {
     comparison: Comparison,
     bits: u32,
-    first: Option<Scheme>,
-    second: Option<Scheme>,
+    first: Side,
+    second: Side,
 }
 
 impl Pair {
@@ -139,11 +164,10 @@ impl Pair {
             both.iter().filter_map(at).collect()
         };
         let difference = Paired::of(&of(first), &of(second))?;
-        let name = |scheme: Option<Scheme>| scheme.map_or("float twin".to_owned(), Scheme::name);
         Some(Finding {
             comparison: self.comparison,
             bits: self.bits,
-            what: format!("{} bits: {} against {}", self.bits, name(self.first), name(self.second)),
+            what: format!("{} bits: {} against {}", self.bits, self.first.name(), self.second.name()),
             difference,
             sign: difference.sign(),
             holds: self.holds(difference),
@@ -173,36 +197,49 @@ fn pairs(bits: u32) -> Vec<Pair> {
     use Spacing::{ThresholdCentered, Uniform};
     use Variant::{SnntorchCompat, ZeroExact};
     let scheme = |part, spacing, variant, regime| Scheme { part, spacing, variant, regime };
-    let pair = |comparison, first, second| Pair { comparison, bits, first: Some(first), second };
+    let pair = |comparison, first, second| Pair {
+        comparison,
+        bits,
+        first: Side::Scheme(first),
+        second: Side::Scheme(second),
+    };
     let compat = |part, spacing| scheme(part, spacing, SnntorchCompat, Regime::Trained);
     let weights = Scheme::weights(Regime::Trained);
     let crowded = |part| compat(part, ThresholdCentered);
     let afterwards = scheme(Both, ThresholdCentered, SnntorchCompat, Regime::PostTraining);
     let mut pairs = vec![
-        pair(Comparison::BothAgainstWeights, crowded(Both), Some(weights)),
-        pair(Comparison::WeightsAgainstStates, weights, Some(crowded(States))),
-        pair(Comparison::StatesAgainstPostTraining, crowded(States), Some(afterwards)),
+        pair(Comparison::BothAgainstWeights, crowded(Both), weights),
+        pair(Comparison::WeightsAgainstStates, weights, crowded(States)),
+        pair(Comparison::StatesAgainstPostTraining, crowded(States), afterwards),
     ];
     if bits <= LOW {
         let against = |comparison, part, variant| {
             let of = |spacing| scheme(part, spacing, variant, Regime::Trained);
-            pair(comparison, of(ThresholdCentered), Some(of(Uniform)))
+            pair(comparison, of(ThresholdCentered), of(Uniform))
         };
         for part in [States, Both] {
             pairs.push(against(Comparison::CrowdedAgainstUniform, part, SnntorchCompat));
             pairs.push(against(Comparison::CrowdedAgainstUniformWithZero, part, ZeroExact));
         }
-        pairs.push(pair(Comparison::QuantizedAgainstFloat, Scheme::ours(), None));
+        pairs.extend(against_float(bits));
     }
     for regime in [Regime::Trained, Regime::PostTraining] {
         for (part, spacing) in
             [(States, Uniform), (States, ThresholdCentered), (Both, Uniform), (Both, ThresholdCentered)]
         {
             let of = |variant| scheme(part, spacing, variant, regime);
-            pairs.push(pair(Comparison::ZeroAgainstNone, of(ZeroExact), Some(of(SnntorchCompat))));
+            pairs.push(pair(Comparison::ZeroAgainstNone, of(ZeroExact), of(SnntorchCompat)));
         }
     }
     pairs
+}
+
+/// What targets are set on.
+fn against_float(bits: u32) -> Vec<Pair> {
+    let tuned = Some(Side::Tuned).filter(|_| bits == TUNED_BITS);
+    let firsts = [Side::Scheme(Scheme::ours())].into_iter().chain(tuned);
+    let pair = |first, second| Pair { comparison: Comparison::QuantizedAgainstFloat, bits, first, second };
+    firsts.flat_map(|first| [Side::Float, Side::Twin].map(|second| pair(first, second))).collect()
 }
 
 #[cfg(test)]
@@ -210,7 +247,7 @@ mod tests {
     use super::*;
 
     fn of(comparison: Comparison, bits: u32, differences: &[f64]) -> Option<bool> {
-        let pair = Pair { comparison, bits, first: None, second: None };
+        let pair = Pair { comparison, bits, first: Side::Tuned, second: Side::Twin };
         pair.holds(Paired::of(differences, &vec![0.0; differences.len()]).unwrap())
     }
 

@@ -1,10 +1,10 @@
 //! The report page of the reproduction.
 
 use super::claims::{Comparison, Finding};
-use super::scheme::{LONGER, Part, Regime, Scheme};
-use super::settings::{Settings, SquatArgs, twin};
+use super::scheme::{LONGER, Part, Regime, Scheme, TUNED_NAME};
+use super::settings::{Settings, SquatArgs, TUNED_BITS, twin};
 use super::{TaskResult, claims};
-use crate::config::QuantConfig;
+use crate::config::{QuantConfig, StateRange};
 use crate::report::{
     AccuracyVsBits, BitPoint, BitSeries, Claim, DataSource, ErrorKind, Header, LevelLine, Levels, Outcome,
     ReportData, Sampling, TableData,
@@ -72,8 +72,12 @@ fn header(settings: &Settings, tasks: &[TaskResult], args: &SquatArgs) -> Header
 fn notes(tasks: &[TaskResult]) -> Vec<String> {
     let net = |result: &TaskResult| {
         let config = &result.task.config;
+        let ends = match config.quant.state_range {
+            StateRange::Calibrated => "calibrated ends of the levels in training",
+            _ => "snnTorch's limits, -1 and 1.2 times the threshold, in training",
+        };
         format!(
-            "{}: {}, {} steps, beta {}, {} + {} epochs, {} + {} for what is trained longer.",
+            "{}: {}, {} steps, beta {}, {} + {} epochs, {} + {} for what is trained longer; {ends}.",
             result.task.name,
             config.net.layers,
             config.data.n_steps,
@@ -89,8 +93,8 @@ fn notes(tasks: &[TaskResult]) -> Vec<String> {
         "The paper's networks, data sets and numbers were not at hand; these networks are of the authors' earlier work, \
          and its orderings are what is checked."
             .to_owned(),
-        "Trained: learned scales of weights for each output channel; membranes between snnTorch's limits, -1 and 1.2 times \
-         the threshold. Post-training: scales of least squared error; membranes calibrated to hold 99.9 % of what they do."
+        "Trained: learned scales of weights for each output channel. Post-training: scales of least squared error; membranes \
+         calibrated to hold 99.9 % of what they do."
             .to_owned(),
         "Trained longer: ends of the levels are learned, and batch normalization measures its statistics anew at the end."
             .to_owned(),
@@ -105,9 +109,9 @@ fn claims_of(result: &TaskResult) -> Vec<Claim> {
         what: format!("{}: float accuracy", result.task.name),
         paper: "not at hand".to_owned(),
         target: if is_target(result) { "at least 91 %".to_owned() } else { String::new() },
-        ours: crate::table::percent(row.accuracy()),
+        ours: accuracy_of(row),
         outcome: match is_target(result) {
-            true if row.mean >= FLOAT_TARGET => Outcome::Met,
+            true if row.mean >= Some(FLOAT_TARGET) => Outcome::Met,
             true => Outcome::Missed,
             false => Outcome::Reported,
         },
@@ -164,13 +168,18 @@ fn consistency(tasks: &[TaskResult]) -> Option<Claim> {
     })
 }
 
+/// Mean and standard deviation, or nothing if all seeds diverged.
+fn accuracy_of(row: &Row) -> String {
+    row.accuracy().map(crate::table::percent).unwrap_or_default()
+}
+
 /// Trained and post-training accuracies against bits.
 fn lines(settings: &Settings, result: &TaskResult) -> Vec<AccuracyVsBits> {
     let figure = |regime: Regime, how: &str| {
         let series = Scheme::all().filter(|scheme| scheme.regime == regime && scheme.part != Part::States);
         let line = |scheme: Scheme| {
             let point = |&bits: &u32| {
-                Some(BitPoint { bits: f64::from(bits), accuracy: row(result, scheme, bits)?.accuracy() })
+                Some(BitPoint { bits: f64::from(bits), accuracy: row(result, scheme, bits)?.accuracy()? })
             };
             let mut points: Vec<BitPoint> = settings.widths.iter().filter_map(point).collect();
             points.sort_by(|a, b| a.bits.total_cmp(&b.bits));
@@ -179,7 +188,7 @@ fn lines(settings: &Settings, result: &TaskResult) -> Vec<AccuracyVsBits> {
         AccuracyVsBits {
             title: format!("{}, {how}", result.task.name),
             bits_of: "bits of weights, or of weights and membranes".to_owned(),
-            float: twin_row(result, Regime::Trained).or(float_row(result)).map(Row::accuracy),
+            float: twin_row(result, Regime::Trained).or(float_row(result)).and_then(Row::accuracy),
             series: series.map(line).filter(|line| !line.points.is_empty()).collect(),
             sampling: Sampling {
                 n_samples: result.summary.n_test,
@@ -209,17 +218,15 @@ fn levels() -> Option<Levels> {
 
 fn accuracies(settings: &Settings, result: &TaskResult) -> TableData {
     let line = |name: String, row: &Row| {
-        let accuracy = crate::table::percent(row.accuracy());
-        let interval = row.interval_95.map(|width| format!("± {:.2}", 100.0 * width)).unwrap_or_default();
-        let rate = format!("{:.4}", row.spike_rate);
         vec![
             name,
-            accuracy,
-            interval,
+            accuracy_of(row),
+            row.interval_95.map(|width| format!("± {:.2}", 100.0 * width)).unwrap_or_default(),
             row.accuracies.len().to_string(),
-            bytes(row.parameter_bytes),
-            bytes(row.state_bytes),
-            rate,
+            Some(row.diverged.len()).filter(|&n| n > 0).map(|n| n.to_string()).unwrap_or_default(),
+            row.parameter_bytes.map(bytes).unwrap_or_default(),
+            row.state_bytes.map(bytes).unwrap_or_default(),
+            row.spike_rate.map(|rate| format!("{rate:.4}")).unwrap_or_default(),
         ]
     };
     let float = float_row(result).map(|row| line("float".to_owned(), row));
@@ -231,12 +238,18 @@ fn accuracies(settings: &Settings, result: &TaskResult) -> TableData {
             Some(line(format!("{bits} bits: {}", scheme.name()), row(result, scheme, bits)?))
         })
     });
-    let numbers = ["accuracy (mean ± s.d.)", "95 % interval", "n", "parameters", "membranes", "spike rate"];
+    let tuned = result.task.tuned.as_ref().and_then(|quant| row_of(result, quant));
+    let tuned = tuned.map(|row| line(format!("{TUNED_BITS} bits: {TUNED_NAME}"), row));
+    let numbers =
+        ["accuracy (mean ± s.d.)", "95 % interval", "n", "diverged", "parameters", "membranes", "spike rate"];
     TableData {
         title: format!("{}: accuracy", result.task.name),
-        caption: format!("{} test samples; over seeds.", result.summary.n_test),
+        caption: format!(
+            "{} test samples; over n seeds. Those whose training diverged are counted apart.",
+            result.summary.n_test
+        ),
         columns: std::iter::once(Column::text("network")).chain(numbers.map(Column::number)).collect(),
-        rows: float.into_iter().chain(twins).chain(quantized).collect(),
+        rows: float.into_iter().chain(twins).chain(quantized).chain(tuned).collect(),
     }
 }
 

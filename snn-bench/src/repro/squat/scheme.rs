@@ -48,7 +48,8 @@ pub struct Scheme {
 pub enum Regime {
     /// Not at all; the levels of membranes end where calibration says.
     PostTraining,
-    /// As long as the settings of the data set say, with levels between snnTorch's limits.
+    /// As long as the settings of the data set say, with levels between snnTorch's limits or, where those do not train,
+    /// calibrated ones.
     Trained,
     /// [`LONGER`] times as long, with levels whose ends are learned; then statistics of batch normalization are measured
     /// anew.
@@ -60,6 +61,10 @@ pub(super) const LONGER: u64 = 6;
 
 /// Training batches that statistics are measured on after [`Regime::Longer`].
 const NORM_BATCHES: usize = 100;
+
+/// Name of what is tuned for one width.
+pub(super) const TUNED_NAME: &str =
+    "both, uniform, zero-exact, learned ends, weights in two's complement, images as they are";
 
 impl Regime {
     /// Epochs, where the settings of the data set say `epochs`.
@@ -78,8 +83,7 @@ impl Regime {
 }
 
 impl Scheme {
-    /// All that are compared at a width: each part, spacing and variant, trained between snnTorch's limits and post-training
-    /// with calibrated ones.
+    /// All that are compared at a width: each part, spacing and variant, trained quantized, and post-training.
     pub fn all() -> impl Iterator<Item = Self> {
         [Regime::Trained, Regime::PostTraining].into_iter().flat_map(|regime| {
             let tables = [Part::States, Part::Both].into_iter().flat_map(move |part| {
@@ -106,7 +110,7 @@ impl Scheme {
         Self { part: Part::Both, spacing, variant, regime: Regime::Longer }
     }
 
-    /// The settings of this scheme at a width; `trained` has epochs and rate of training quantized.
+    /// The settings of this scheme at a width; `trained` has epochs, rate and range of levels of training quantized.
     #[must_use]
     pub fn quant(self, bits: u32, trained: &QuantConfig) -> QuantConfig {
         let width = |is_quantized: bool| if is_quantized { bits } else { FLOAT_BITS };
@@ -117,7 +121,7 @@ impl Scheme {
             variant: self.variant,
             state_range: match self.regime {
                 Regime::PostTraining => StateRange::Calibrated,
-                Regime::Trained => StateRange::Declared,
+                Regime::Trained => trained.state_range,
                 Regime::Longer => StateRange::Learned,
             },
             epochs: self.regime.epochs(trained.epochs),

@@ -2,17 +2,25 @@
 
 use super::claims::LOW;
 use super::scheme::{Regime, Scheme};
-use crate::config::{Config, DataConfig, ImageCoding, ImageConfig, NetConfig, QuantConfig, TrainConfig};
+use crate::config::{
+    Config, DataConfig, ImageCoding, ImageConfig, NetConfig, QuantConfig, StateRange, TrainConfig,
+};
 use crate::sweep::Shard;
 use anyhow::bail;
 use serde::Serialize;
 use snn_data::datasets::kind::DataSetKind;
+use snn_quant::uniform::Mapping;
 use std::path::{Path, PathBuf};
 
 /// Where Debian's package `dataset-fashion-mnist` puts it.
 const DEBIAN: &str = "/usr/share/dataset-fashion-mnist";
 /// Largest random shift of a training image, in pixels along each axis.
 const MAX_SHIFT: u16 = 1;
+/// Width of weights and membranes of [`Task::tuned`].
+pub(super) const TUNED_BITS: u32 = 2;
+/// Its epochs and learning rate, chosen on a validation share.
+const TUNED_EPOCHS: u64 = 8;
+const TUNED_RATE: f64 = 5e-3;
 
 /// Arguments of `repro squat`.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -63,11 +71,31 @@ impl SquatArgs {
 pub struct Task {
     /// Its name in file names.
     pub name: String,
-    /// All settings; `quant` has epochs and rate of training quantized.
+    /// All settings; `quant` has epochs and rate of training quantized, and where the levels of membranes end in it.
     pub config: Config,
+    /// How a network with 2-bit weights and membranes is quantized that was tuned for it alone, if there is one.
+    pub tuned: Option<QuantConfig>,
 }
 
 impl Task {
+    fn trained_on(mut self, range: StateRange) -> Self {
+        self.config.quant.state_range = range;
+        self
+    }
+
+    /// With 2-bit weights in all codes of two's complement, trained on images as they are.
+    fn with_tuned(mut self) -> Self {
+        let longer = Scheme::ours().quant(TUNED_BITS, &self.config.quant);
+        self.tuned = Some(QuantConfig {
+            weight_mapping: Mapping::TwosComplement,
+            plain_samples: true,
+            epochs: TUNED_EPOCHS,
+            learning_rate: TUNED_RATE,
+            ..longer
+        });
+        self
+    }
+
     /// True if the samples are simulated.
     #[must_use]
     pub fn is_simulated(&self) -> bool {
@@ -114,7 +142,7 @@ impl Settings {
     }
 
     /// The cells of a data set: for each seed the float network, its twin that is trained on, and every scheme at every
-    /// width; then what is trained longer, at the widths that targets are set for.
+    /// width; then what is trained longer, at the widths that targets are set for, and what is tuned.
     pub fn cells<'a>(&'a self, task: &'a Task) -> impl Iterator<Item = Config> + 'a {
         let base = &task.config;
         let compared = self.seeds.iter().flat_map(move |&seed| {
@@ -127,7 +155,10 @@ impl Settings {
             let ours = widths.map(move |&bits| Scheme::ours().config(bits, base, seed));
             std::iter::once(twin(base, seed, Regime::Longer)).chain(ours)
         });
-        compared.chain(longer)
+        let tuned = task.tuned.iter().flat_map(move |quant| {
+            self.seeds.iter().map(move |&seed| Config { seed, quant: quant.clone(), ..base.clone() })
+        });
+        compared.chain(longer).chain(tuned)
     }
 
     fn schemes(&self) -> impl Iterator<Item = (Scheme, u32)> {
@@ -150,10 +181,12 @@ fn full(images: Option<&Path>, recordings: Option<&Path>) -> Vec<Task> {
         let mirrored = ImageConfig { mirror: true, ..ImageConfig::default() };
         let data = DataConfig { n_steps: 4, batch_size: 64, ..of_images(path, MAX_SHIFT, mirrored) };
         let conv = net("16C5-P2-BN-LIF-64C5-P2-BN-LIF-10", 0.5);
-        tasks.push(task("fashion-mnist", data, conv, [(12, 5e-3), (2, 5e-3)]));
+        tasks.push(task("fashion-mnist", data, conv, [(12, 5e-3), (2, 5e-3)]).with_tuned());
         let in_rows = ImageConfig { coding: ImageCoding::Rows, ..ImageConfig::default() };
         let rows = DataConfig { n_steps: 28, batch_size: 64, ..of_images(path, 0, in_rows) };
-        tasks.push(task("fashion-mnist-rows", rows, net("128-RLIF-10", 0.9), [(12, 5e-3), (2, 2e-4)]));
+        let rows = task("fashion-mnist-rows", rows, net("128-RLIF-10", 0.9), [(12, 5e-3), (2, 1e-3)]);
+        // Membranes of recurrent neurons leave snnTorch's limits by far, and training between them diverges.
+        tasks.push(rows.trained_on(StateRange::Calibrated));
     }
     if let Some(path) = recordings {
         let data = DataConfig { n_steps: 10, ..DataConfig::default() }.on_recordings(path);
@@ -202,7 +235,7 @@ fn net(layers: &str, beta: f32) -> NetConfig {
 fn task(name: &str, data: DataConfig, net: NetConfig, [float, on]: [(u64, f64); 2]) -> Task {
     let train = TrainConfig { epochs: float.0, learning_rate: float.1, ..TrainConfig::default() };
     let quant = QuantConfig { epochs: on.0, learning_rate: on.1, ..QuantConfig::default() };
-    Task { name: name.to_owned(), config: Config { seed: 0, data, net, train, quant } }
+    Task { name: name.to_owned(), config: Config { seed: 0, data, net, train, quant }, tuned: None }
 }
 
 #[cfg(test)]
@@ -218,6 +251,28 @@ mod tests {
         assert_eq!(cells.len(), 2 * (2 + 2 * 18) + 2 * (1 + 2));
         assert!(cells.iter().enumerate().all(|(i, cell)| !cells[..i].contains(cell)));
         cells.iter().for_each(|cell| cell.check().unwrap());
+    }
+
+    #[test]
+    fn the_convolutional_network_has_a_tuned_cell_and_the_recurrent_one_calibrated_ranges() {
+        let tasks = full(Some(Path::new("images")), None);
+        let settings = Settings { seeds: vec![1, 2], widths: vec![8, 4, 2], tasks };
+        let [conv, rows] = &settings.tasks[..] else { panic!("two tasks on images") };
+        let cells = |task| -> Vec<Config> { settings.cells(task).collect() };
+        let tuned = |config: &Config| config.quant.weight_mapping == Mapping::TwosComplement;
+        let found: Vec<Config> = cells(conv).into_iter().filter(tuned).collect();
+        assert_eq!(found.iter().map(|config| config.seed).collect::<Vec<_>>(), [1, 2]);
+        assert!(found.iter().all(|config| config.quant.weight_bits == 2 && config.quant.state_bits == 2));
+        assert!(!cells(rows).iter().any(tuned));
+        let trained = |range| move |quant: &QuantConfig| quant.epochs == 2 && quant.state_range == range;
+        let membranes = |task, range| {
+            let quants = cells(task).into_iter().map(|config| config.quant);
+            quants.filter(|quant| quant.state_bits < 32).filter(trained(range)).count()
+        };
+        // Three widths, two parts, two spacings, two variants, two seeds.
+        assert_eq!([membranes(conv, StateRange::Declared), membranes(conv, StateRange::Calibrated)], [48, 0]);
+        assert_eq!([membranes(rows, StateRange::Declared), membranes(rows, StateRange::Calibrated)], [0, 48]);
+        cells(conv).iter().chain(&cells(rows)).for_each(|cell| cell.check().unwrap());
     }
 
     #[test]
