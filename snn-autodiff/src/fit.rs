@@ -357,7 +357,7 @@ pub fn activation_bytes<M: Module>(net: &M, x: &Tensor<f32>) -> usize {
     let mut tape = Tape::<f32>::new();
     let x = tape.input(x);
     net.forward(&mut tape, &x, &Pass::training(0));
-    tape.bytes()
+    tape.activation_bytes()
 }
 
 /// Does `work` while another thread gets the next batch; at most one batch is ahead.
@@ -448,7 +448,7 @@ fn learn<M: Module + Sync>(
         update_statistics(net, part.statistics, config.norm_momentum);
     }
     let BatchSum { loss, correct, mut grads } = sum.of_all_ranks(ranks, net);
-    readings.backward(&mut grads);
+    readings.into_gradients(&mut grads);
     if !loss.is_finite() {
         return Err(FitError::Diverged { epoch: progress.epoch, batch: index, loss });
     }
@@ -624,7 +624,17 @@ fn evaluate_part<M: Module>(net: &M, batch: &Batch, loss: &Loss) -> Result<Evalu
 
 #[cfg(test)]
 mod tests {
-    use super::in_pairs;
+    use super::{activation_bytes, in_pairs};
+    use snn_core::Tensor;
+    use snn_core::layer::parse;
+    use snn_core::neuron::Lif;
+
+    #[test]
+    fn parameters_are_no_activations() {
+        let net = parse("64-LIF-3-LIF", &[128], Lif::snntorch(0.9).into()).unwrap().init(1).unwrap();
+        let bytes = |n| activation_bytes(&net, &Tensor::zeros(&[2, n, 128]));
+        assert_eq!(bytes(6), 3 * bytes(2));
+    }
 
     #[test]
     fn micro_batches_come_in_pairs_of_about_the_size() {

@@ -29,8 +29,9 @@ impl Readings {
         self.vars.iter().map(|(name, var)| (name.clone(), self.tape.value(*var).clone())).collect()
     }
 
-    /// Turns gradients by the values into gradients by the parameters.
-    pub(crate) fn backward(&self, grads: &mut Grads) {
+    /// Turns gradients by the values into gradients by the parameters, of which nothing is held any longer: an optimizer
+    /// writes to them in place.
+    pub(crate) fn into_gradients(self, grads: &mut Grads) {
         let seed = |(name, var): &(String, Var)| Some((*var, grads.take(name)?));
         let seeds = self.vars.iter().filter_map(seed).collect();
         grads.add_all(self.tape.backward_from_all(seeds));
@@ -92,7 +93,7 @@ mod tests {
         let mut shared = gradients(&net, &mut Tape::reading(&values));
         assert_eq!(shared.get("w").map(Tensor::as_slice), Some(&[4.0, 6.0][..]));
         assert!(shared.get("s").is_none());
-        readings.backward(&mut shared);
+        readings.into_gradients(&mut shared);
         assert_eq!(shared, gradients(&net, &mut Tape::new()));
     }
 }

@@ -55,6 +55,8 @@ struct Node<S: Scalar> {
     saved: Saved<S>,
     /// Whether a trained parameter is among its ancestors.
     needs_grad: bool,
+    /// Whether it is an input or computed from one: there is one for each sample then.
+    of_samples: bool,
 }
 
 impl<S: Scalar> std::fmt::Debug for Tape<'_, S> {
@@ -101,10 +103,11 @@ impl<'a, S: Scalar> Tape<'a, S> {
         &self.nodes[var.0].value
     }
 
-    /// Bytes of all values and of what ops saved for their backward.
+    /// Bytes of the inputs, of all values computed from them, and of what ops saved for their backward; parameters, and
+    /// what is computed from them alone, do not count.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        (0..self.nodes.len()).map(|i| self.bytes_of(Var(i))).sum()
+    pub fn activation_bytes(&self) -> usize {
+        (0..self.nodes.len()).filter(|&i| self.nodes[i].of_samples).map(|i| self.bytes_of(Var(i))).sum()
     }
 
     /// Bytes of a value and of what its op saved.
@@ -187,15 +190,16 @@ impl<'a, S: Scalar> Tape<'a, S> {
 
     /// A leaf whose gradient, if wanted, is that of `p`.
     fn param_leaf(&mut self, p: &Param, value: Tensor<S>, needs_grad: bool) -> Var {
-        let var = self.leaf(value, needs_grad);
+        let var = self.leaf(value, needs_grad, false);
         if needs_grad {
             self.leaves.push((p.name.clone(), var));
         }
         var
     }
 
-    fn leaf(&mut self, value: Tensor<S>, needs_grad: bool) -> Var {
-        self.push(Node { op: None, inputs: Vec::new(), value, saved: Saved::discarding(), needs_grad })
+    fn leaf(&mut self, value: Tensor<S>, needs_grad: bool, of_samples: bool) -> Var {
+        let (inputs, saved) = (Vec::new(), Saved::discarding());
+        self.push(Node { op: None, inputs, value, saved, needs_grad, of_samples })
     }
 }
 
@@ -204,7 +208,7 @@ impl<S: Scalar> Exec for Tape<'_, S> {
     type Value = Var;
 
     fn input(&mut self, x: &Tensor<f32>) -> Var {
-        self.leaf(x.cast(), false)
+        self.leaf(x.cast(), false, true)
     }
 
     fn param(&mut self, p: &Param) -> Var {
@@ -225,15 +229,16 @@ impl<S: Scalar> Exec for Tape<'_, S> {
     fn apply(&mut self, op: Box<dyn Op<S>>, x: &[&Var]) -> Var {
         let inputs: Vec<Var> = x.iter().map(|v| **v).collect();
         let needs_grad = inputs.iter().any(|v| self.nodes[v.0].needs_grad);
+        let of_samples = inputs.iter().any(|v| self.nodes[v.0].of_samples);
         let mut saved = if needs_grad { Saved::keeping() } else { Saved::discarding() };
         let values: Vec<&Tensor<S>> = inputs.iter().map(|v| self.value(*v)).collect();
         let value = op.forward(&values, &mut saved);
-        self.push(Node { op: Some(op), inputs, value, saved, needs_grad })
+        self.push(Node { op: Some(op), inputs, value, saved, needs_grad, of_samples })
     }
 
     fn detach(&mut self, x: &Var) -> Var {
-        let value = self.value(*x).map(S::detach);
-        self.leaf(value, false)
+        let (value, of_samples) = (self.value(*x).map(S::detach), self.nodes[x.0].of_samples);
+        self.leaf(value, false, of_samples)
     }
 
     fn record(&mut self, name: &str, value: &Var) {

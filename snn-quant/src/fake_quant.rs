@@ -26,32 +26,39 @@ pub struct FakeQuant {
 }
 
 impl FakeQuant {
-    pub(crate) fn params<S: Scalar>(&self, x: &[&Tensor<S>]) -> Result<(Vec<f32>, QuantParams), QuantError> {
-        let w = to_f32(x[0]);
+    /// The values without tangents, and their grids.
+    pub(crate) fn params<S: Scalar>(
+        &self,
+        x: &[&Tensor<S>],
+    ) -> Result<(Tensor<f32>, QuantParams), QuantError> {
+        let w = x[0].cast::<f32>();
         let params = match (&self.spec, x.get(1)) {
             (QuantSpec::Uniform(spec), Some(scale)) => {
-                let positive: Vec<f32> = to_f32(scale).iter().map(|s| s.abs().max(SMALLEST_SCALE)).collect();
+                let scale = scale.cast::<f32>();
+                let positive: Vec<f32> =
+                    scale.as_slice().iter().map(|s| s.abs().max(SMALLEST_SCALE)).collect();
                 uniform::params_with_scales(&positive, x[0].shape(), spec)?
             }
-            _ => self.spec.params(&w, x[0].shape())?,
+            _ => self.spec.params(w.as_slice(), x[0].shape())?,
         };
         Ok((w, params))
     }
 
-    fn levels(&self, mut w: Vec<f32>, params: &QuantParams) -> Vec<f32> {
+    fn levels(&self, w: Tensor<f32>, params: &QuantParams) -> Vec<f32> {
         match (self.spec.rounding(), self.step, params.grids()) {
             (rounding @ Rounding::Stochastic { .. }, Some(step), &[grid]) => {
+                let mut w = w.into_vec();
                 grid.round_slice(&mut w, rounding, DrawPosition { step, first_index: 0 });
                 w
             }
-            _ => params.fake_quant(&w),
+            _ => params.fake_quant(w.as_slice()),
         }
     }
 
     /// The tangents of values times 1 where the gradient passes, 0 where it is masked.
-    fn levels_with_tangents<S: Scalar>(&self, x: &Tensor<S>, w: Vec<f32>, params: &QuantParams) -> Vec<S> {
+    fn levels_with_tangents<S: Scalar>(&self, x: &Tensor<S>, w: Tensor<f32>, params: &QuantParams) -> Vec<S> {
         let ones = vec![1.0; w.len()];
-        let slopes = ste_backward(&w, params, &ones, self.spec.clip_grad());
+        let slopes = ste_backward(w.as_slice(), params, &ones, self.spec.clip_grad());
         let levels = self.levels(w, params);
         let jets = x.as_slice().iter().zip(levels.iter().zip(&slopes));
         jets.map(|(w, (&level, &slope))| w.jet(real(level), real(slope))).collect()
@@ -67,12 +74,11 @@ impl<S: Scalar> Op<S> for FakeQuant {
         let Ok((w, params)) = self.params(x) else {
             return x[0].map(|_| S::from_f64(f64::NAN));
         };
-        let levels = if S::IS_REAL {
-            self.levels(w, &params).into_iter().map(constant).collect()
+        if S::IS_REAL {
+            Tensor::new(x[0].shape(), self.levels(w, &params)).cast()
         } else {
-            self.levels_with_tangents(x[0], w, &params)
-        };
-        Tensor::new(x[0].shape(), levels)
+            Tensor::new(x[0].shape(), self.levels_with_tangents(x[0], w, &params))
+        }
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
@@ -83,13 +89,13 @@ impl<S: Scalar> Op<S> for FakeQuant {
             return vec![None; ctx.x.len()];
         };
         let mut grads = vec![ctx.grad(0, || {
-            let gw = ste_backward(&w, &params, ctx.gy.as_slice(), self.spec.clip_grad());
+            let gw = ste_backward(w.as_slice(), &params, ctx.gy.as_slice(), self.spec.clip_grad());
             Tensor::new(ctx.gy.shape(), gw)
         })];
         if ctx.x.len() > 1 {
             grads.push(ctx.grad(1, || {
-                let by_scale = lsq_scale_backward(&w, &params, &to_f32(ctx.gy));
-                Tensor::new(ctx.x[1].shape(), by_scale.into_iter().map(constant).collect())
+                let by_scale = lsq_scale_backward(w.as_slice(), &params, ctx.gy.cast::<f32>().as_slice());
+                Tensor::new(ctx.x[1].shape(), by_scale).cast()
             }));
         }
         grads
@@ -98,14 +104,6 @@ impl<S: Scalar> Op<S> for FakeQuant {
 
 fn real<R: Real>(v: f32) -> R {
     R::of_f64(f64::from(v))
-}
-
-fn constant<S: Scalar>(v: f32) -> S {
-    S::from_f64(f64::from(v))
-}
-
-fn to_f32<S: Scalar>(x: &Tensor<S>) -> Vec<f32> {
-    x.as_slice().iter().map(|x| f32::of_f64(x.to_f64())).collect()
 }
 
 #[cfg(test)]

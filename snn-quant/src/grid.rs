@@ -3,6 +3,7 @@
 use crate::num::{exp2, round_half_even, to_f32, whole_to_i32};
 use crate::rounding::Draws;
 use crate::{BitWidth, DrawPosition, QuantError, Rounding};
+use snn_core::kernels::levels;
 
 /// The integer codes that a width and a mapping allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,11 +167,19 @@ impl Grid {
     /// ```
     pub fn round_slice(self, x: &mut [f32], rounding: Rounding, at: DrawPosition) {
         match rounding {
-            Rounding::Nearest => x.iter_mut().for_each(|v| *v = self.fake_quant(*v)),
+            Rounding::Nearest => self.round_to_nearest(x),
             Rounding::Stochastic { seed } => {
                 let mut draws = Draws::new(seed, at);
                 x.iter_mut().for_each(|v| *v = self.scale * self.stochastic_whole(*v, draws.next_unit()));
             }
+        }
+    }
+
+    /// [`fake_quant`](Self::fake_quant) of each value, in place.
+    fn round_to_nearest(self, x: &mut [f32]) {
+        match self.codes {
+            CodeSet::Sign => x.iter_mut().for_each(|v| *v = self.fake_quant(*v)),
+            CodeSet::Range { .. } => levels::to_multiples(self.scale, self.whole_bounds(), x),
         }
     }
 
@@ -255,7 +264,26 @@ impl QuantParams {
 
     /// The level nearest to each value: what `dequantize(codes(w))` returns, in one pass.
     pub fn fake_quant(&self, w: &[f32]) -> Vec<f32> {
-        self.map(w, |grid, &x| grid.fake_quant(x))
+        let mut x = w.to_vec();
+        match self.shared_ends() {
+            Some(ends) if self.run == 1 => {
+                let scales: Vec<f32> = self.grids.iter().map(|grid| grid.scale).collect();
+                levels::to_multiples_by_column(&scales, ends, &mut x);
+            }
+            _ => {
+                let channels = self.grids.iter().cycle();
+                x.chunks_mut(self.run).zip(channels).for_each(|(run, grid)| grid.round_to_nearest(run));
+            }
+        }
+        x
+    }
+
+    /// The bounds of `code - zero_point`, if all grids have the same, and whole steps between their levels.
+    fn shared_ends(&self) -> Option<(f32, f32)> {
+        let mut all = self.grids.iter();
+        let first = all.next().filter(|grid| grid.codes != CodeSet::Sign)?;
+        let are_alike = all.all(|grid| (grid.codes, grid.zero_point) == (first.codes, first.zero_point));
+        are_alike.then(|| first.whole_bounds())
     }
 
     /// The sum of squared differences between the values and their levels, `‖Q(w) - w‖²`.

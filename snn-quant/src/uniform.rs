@@ -15,6 +15,7 @@ use crate::grid::squared_error;
 use crate::num::{ceil_log2, count, exp2, to_f32, to_index, whole_to_i32};
 use crate::{BitWidth, CodeSet, Grid, QuantError, QuantParams};
 use serde::{Deserialize, Serialize};
+use snn_core::kernels;
 
 /// Whether the levels lie symmetrically around 0 or are shifted by a zero point.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -379,10 +380,11 @@ pub(crate) fn check_values(w: &[f32], shape: &[usize]) -> Result<(), QuantError>
 
 /// The values must be finite.
 pub(crate) fn check_finite(w: &[f32]) -> Result<(), QuantError> {
-    match w.iter().position(|v| !v.is_finite()) {
-        Some(index) => Err(QuantError::NonFinite { index, value: w[index] }),
-        None => Ok(()),
+    if kernels::levels::all_finite(w) {
+        return Ok(());
     }
+    let wrong = w.iter().enumerate().find(|(_, v)| !v.is_finite());
+    wrong.map_or(Ok(()), |(index, &value)| Err(QuantError::NonFinite { index, value }))
 }
 
 /// A range of values; it always contains 0, so that 0 is a level.
@@ -402,7 +404,8 @@ impl ValueRange {
     }
 
     fn of(w: &[f32]) -> Self {
-        w.iter().fold(Self::new(0.0, 0.0), |r, &v| ValueRange { lo: r.lo.min(v), hi: r.hi.max(v) })
+        let (lo, hi) = kernels::levels::extremes(w);
+        ValueRange { lo, hi }
     }
 
     pub(crate) fn abs_max(self) -> f32 {

@@ -1,4 +1,4 @@
-//! Values to their levels, in place.
+//! Values to their levels, in place, and the ranges that levels are found from.
 //!
 //! A table has rising `levels` and, between each two neighbors, the boundary up to which values belong to the lower one:
 //! the level of `x` is the one whose number is the count of boundaries below `x`. NaN stays NaN.
@@ -118,6 +118,68 @@ vectorized! {
     }
 }
 
+vectorized! {
+    /// Replaces each value by the nearest whole multiple of `scale`, from `ends.0` to `ends.1` of them; of two equally near
+    /// ones, by the even. NaN stays NaN.
+    pub fn to_multiples[](scale: f32, ends: (f32, f32), x: &mut [f32]) {
+        for x in x {
+            *x = multiple(scale, ends, *x);
+        }
+    }
+}
+
+vectorized! {
+    /// [`to_multiples`] with a scale for each column of row-major `x`.
+    ///
+    /// # Panics
+    /// If there are no scales.
+    pub fn to_multiples_by_column[](scales: &[f32], ends: (f32, f32), x: &mut [f32]) {
+        for row in x.chunks_mut(scales.len()) {
+            for i in 0..row.len() {
+                row[i] = multiple(scales[i], ends, row[i]);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn multiple(scale: f32, (lowest, highest): (f32, f32), x: f32) -> f32 {
+    /// Adding it rounds to a whole number, ties to even, for numbers well below it.
+    const NO_FRACTION: f32 = 12_582_912.0;
+    let whole = x / scale;
+    let whole = if whole < lowest { lowest } else { whole };
+    let whole = if whole > highest { highest } else { whole };
+    scale * ((whole + NO_FRACTION) - NO_FRACTION)
+}
+
+/// Numbers that are looked at side by side.
+const SIDE_BY_SIDE: usize = 32;
+
+vectorized! {
+    /// The least and the greatest number, 0 among them. NaN does not count.
+    pub fn extremes[](x: &[f32]) -> (f32, f32) {
+        let (mut lo, mut hi) = ([0.0_f32; SIDE_BY_SIDE], [0.0_f32; SIDE_BY_SIDE]);
+        for block in x.chunks(SIDE_BY_SIDE) {
+            for i in 0..block.len() {
+                lo[i] = if block[i] < lo[i] { block[i] } else { lo[i] };
+                hi[i] = if block[i] > hi[i] { block[i] } else { hi[i] };
+            }
+        }
+        (lo.into_iter().fold(0.0, f32::min), hi.into_iter().fold(0.0, f32::max))
+    }
+}
+
+vectorized! {
+    /// Whether no number is infinite or NaN.
+    pub fn all_finite[](x: &[f32]) -> bool {
+        let mut all = true;
+        for x in x {
+            all &= x.is_finite();
+        }
+        all
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "levels are compared exactly")]
 mod tests {
@@ -168,6 +230,50 @@ mod tests {
             let want: Vec<f32> = x.iter().map(|&x| slow(&levels, &boundaries, x)).collect();
             search.quantize(&mut x);
             prop_assert_eq!(x, want);
+        }
+    }
+
+    #[test]
+    fn multiples_are_the_nearest_within_the_ends() {
+        let x = [-9.0_f32, -0.75, -0.25, 0.2, 0.26, 0.75, 1.25, f32::INFINITY, f32::NEG_INFINITY];
+        let want = [-1.0, -1.0, 0.0, 0.0, 0.5, 1.0, 1.0, 1.5, -1.0];
+        for len in [x.len(), 3, 0] {
+            let mut got = x[..len].to_vec();
+            to_multiples(0.5, (-2.0, 3.0), &mut got);
+            assert_eq!(got, want[..len]);
+        }
+        let mut nan = [f32::NAN];
+        to_multiples(0.5, (-2.0, 3.0), &mut nan);
+        assert!(nan[0].is_nan());
+    }
+
+    proptest! {
+        #[test]
+        fn columns_have_scales_of_their_own(
+            x in prop::collection::vec(-3.0_f32..3.0, 0..200), scales in prop::collection::vec(0.01_f32..1.0, 1..40),
+        ) {
+            let mut got = x.clone();
+            to_multiples_by_column(&scales, (-7.0, 7.0), &mut got);
+            for (i, (mut x, got)) in x.into_iter().zip(got).enumerate() {
+                to_multiples(scales[i % scales.len()], (-7.0, 7.0), std::slice::from_mut(&mut x));
+                prop_assert_eq!(x, got);
+            }
+        }
+
+        #[test]
+        fn extremes_are_those_of_a_sorted_list(mut x in prop::collection::vec(-3.0_f32..3.0, 0..100)) {
+            prop_assert!(all_finite(&x));
+            let (lo, hi) = extremes(&x);
+            x.push(0.0);
+            x.sort_by(f32::total_cmp);
+            prop_assert_eq!((lo, hi), (x[0], x[x.len() - 1]));
+        }
+
+        #[test]
+        fn one_number_that_is_not_finite_shows(n in 1_usize..100, at in 0_usize..100, kind in 0_usize..3) {
+            let mut x = vec![1.0_f32; n];
+            x[at % n] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][kind];
+            prop_assert!(!all_finite(&x));
         }
     }
 
