@@ -242,11 +242,14 @@ pub struct TrainConfig {
     pub learning_rate: f64,
     /// Largest norm of a batch's gradients.
     pub clip_norm: f64,
+    /// Run, or file of parameters, of the same network that training starts from; random weights without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<PathBuf>,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        Self { epochs: 20, learning_rate: 2e-3, clip_norm: 5.0 }
+        Self { epochs: 20, learning_rate: 2e-3, clip_norm: 5.0, start: None }
     }
 }
 

@@ -182,7 +182,8 @@ impl Experiment {
         }
     }
 
-    fn train_float(&self, mut net: Sequential, splits: &Splits) -> anyhow::Result<Outcome> {
+    fn train_float(&self, net: Sequential, splits: &Splits) -> anyhow::Result<Outcome> {
+        let mut net = training::start(net, &self.config.train)?;
         let varied = Frames::for_training(&splits.train, &self.config.data, self.config.seed)?;
         let of = (&varied, training::loss_of(&net));
         let loss = self.learn(&mut net, of, &self.config.train)?;

@@ -5,6 +5,7 @@
 
 use crate::config::TrainConfig;
 use crate::report::EpochPoint;
+use crate::run_dir::RunFile;
 use crate::{interrupt, progress};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -164,6 +165,18 @@ pub fn loss_of(net: &Sequential) -> Loss {
         Some(Layer::Neuron(neurons)) if !matches!(neurons.kind, NeuronKind::Li(_)) => Loss::CrossEntropyCount,
         _ => Loss::CrossEntropyMean,
     }
+}
+
+/// The network that training starts from: with the parameters that the configuration names in place of drawn ones.
+///
+/// # Errors
+/// [`CheckpointError`] for a file that is not there or is another network's; it is named.
+pub fn start(mut net: Sequential, config: &TrainConfig) -> Result<Sequential, CheckpointError> {
+    if let Some(path) = &config.start {
+        let file = if path.is_dir() { path.join(RunFile::Model.name()) } else { path.clone() };
+        io::load_params(&mut net, &file)?;
+    }
+    Ok(net)
 }
 
 /// The parameters in a training checkpoint.
@@ -512,6 +525,25 @@ mod tests {
         snn_core::io::save_params(&net(), &path).unwrap();
         let error = train(&mut net(), &training(&config, Some(&path)), &mut |_| {}).unwrap_err().to_string();
         assert!(error.contains("not a training checkpoint"), "{error}");
+    }
+
+    #[test]
+    fn training_starts_from_the_parameters_of_a_run_or_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(RunFile::Model.name());
+        let mut trained = net();
+        train(&mut trained, &training(&config(), None), &mut |_| {}).unwrap();
+        io::save_params(&trained, &file).unwrap();
+        let from = |path: &Path| TrainConfig { start: Some(path.to_owned()), ..config() };
+        for path in [folder.path(), &file] {
+            let started = start(net(), &from(path)).unwrap();
+            assert_eq!(io::params(&started), io::params(&trained));
+        }
+        let larger = Sequential::input(&[6]).linear("fc1", 9).init(3).unwrap();
+        let error = start(larger, &from(&file)).unwrap_err().to_string();
+        assert!(error.contains("model.npz: tensor `fc1"), "{error}");
+        let error = start(net(), &from(&folder.path().join("nowhere"))).unwrap_err().to_string();
+        assert!(error.contains("nowhere"), "{error}");
     }
 
     #[test]

@@ -37,9 +37,10 @@ fn set(table: &mut toml::Table, change: &str) -> anyhow::Result<()> {
 
 /// The configuration with paths that mean the same from every folder.
 pub(super) fn with_absolute_paths(mut config: Config) -> anyhow::Result<Config> {
-    let data = &mut config.data;
-    let paths = [&mut data.path, &mut data.train_split, &mut data.test_split, &mut data.cache];
-    for path in paths.into_iter().flatten() {
+    let (data, train) = (&mut config.data, &mut config.train);
+    let of_data = [&mut data.path, &mut data.train_split, &mut data.test_split, &mut data.cache];
+    let paths = of_data.into_iter().chain([&mut train.start]);
+    for path in paths.flatten() {
         *path = absolute(path)?;
     }
     Ok(config)

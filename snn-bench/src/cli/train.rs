@@ -81,7 +81,7 @@ impl Job {
 
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     let job = Job::new(args)?;
-    let net = untrained(&job.config)?;
+    let net = training::start(untrained(&job.config)?, &job.config.train)?;
     if args.dry_run {
         return describe(&net, &job.config, output);
     }

@@ -236,21 +236,25 @@ def compare_with(peer_name, work, data, file, threads, seconds):
     if comparable and worst > 2e-3:
         raise SystemExit(f"{work}: loss or gradients of {peer_name} differ from ours by {worst:.1e}")
     timed = {"step": peer.step, "forward": peer.forward}[work.measure]
-    workers, steps = [ours], [lambda: ours.ask(work.measure), timed]
-    if work.quantization():
-        workers.append(Ours(work.float(), NEURON[peer_name], file, threads))
-        steps += [lambda: workers[1].ask("step"), Peer(peer_name, work.float(), data).step]
-    times = alternate(steps, seconds)
-    for worker in workers:
-        worker.close()
+    times = alternate([lambda: ours.ask(work.measure), timed], seconds)
     medians = [round(statistics.median(of_step), 2) for of_step in times]
     found = {"ours_ms": medians[0], "peer_ms": medians[1], "ratio": round(medians[1] / medians[0], 2)}
-    found |= {"lowest": [round(min(of_step), 2) for of_step in times[:2]], "disagreement": worst}
+    found |= {"lowest": [round(min(of_step), 2) for of_step in times], "disagreement": worst}
     if work.quantization():
-        to_float = {"ours_float_ms": medians[2], "peer_float_ms": medians[3]}
-        to_float |= {"ours_to_float": round(medians[0] / medians[2], 2), "peer_to_float": round(medians[1] / medians[3], 2)}
-        found |= to_float
+        in_float = Ours(work.float(), NEURON[peer_name], file, threads)
+        peer_in_float = Peer(peer_name, work.float(), data)
+        found |= to_float("ours", [lambda: ours.ask("step"), lambda: in_float.ask("step")], seconds)
+        found |= to_float("peer", [peer.step, peer_in_float.step], seconds)
+        in_float.close()
+    ours.close()
     return found
+
+
+def to_float(whose, steps, seconds):
+    """The ratio of a quantized step to its float twin's, in turns without a third between them, which would leave the caches
+    of one otherwise than those of the other."""
+    quantized, in_float = (statistics.median(of_step) for of_step in alternate(steps, seconds))
+    return {f"{whose}_float_ms": round(in_float, 2), f"{whose}_to_float": round(quantized / in_float, 2)}
 
 
 def compare(name, threads, peers, seconds):
