@@ -2,7 +2,12 @@
 
 use std::fmt;
 
+use column::Column;
+
 use crate::error::{DataError, FormatError};
+
+mod column;
+mod pages;
 
 /// Size of an event sensor in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,10 +80,11 @@ pub struct Event {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventStream {
-    x: Vec<u16>,
-    y: Vec<u16>,
+    x: Column<u16>,
+    y: Column<u16>,
+    // Not any byte is a `bool`: bytes of a map would have to be looked at each time.
     on: Vec<bool>,
-    t: Vec<u32>,
+    t: Column<u32>,
 }
 
 impl EventStream {
@@ -89,7 +95,7 @@ impl EventStream {
     /// [`DataError::ColumnLengths`] unless all four have the same length.
     pub fn new(x: Vec<u16>, y: Vec<u16>, on: Vec<bool>, t: Vec<u32>) -> Result<Self, DataError> {
         if [y.len(), on.len(), t.len()] == [x.len(); 3] {
-            Ok(Self { x, y, on, t })
+            Ok(Self { x: x.into(), y: y.into(), on, t: t.into() })
         } else {
             Err(DataError::ColumnLengths { x: x.len(), y: y.len(), on: on.len(), t: t.len() })
         }
@@ -98,10 +104,10 @@ impl EventStream {
     /// An empty stream with room for `n_events`.
     pub fn with_capacity(n_events: usize) -> Self {
         Self {
-            x: Vec::with_capacity(n_events),
-            y: Vec::with_capacity(n_events),
+            x: Column::with_capacity(n_events),
+            y: Column::with_capacity(n_events),
             on: Vec::with_capacity(n_events),
-            t: Vec::with_capacity(n_events),
+            t: Column::with_capacity(n_events),
         }
     }
 
@@ -134,10 +140,10 @@ impl EventStream {
     /// length.
     pub(crate) fn extend_columns(
         &mut self,
-        x: impl Iterator<Item = u16>,
-        y: impl Iterator<Item = u16>,
+        x: impl ExactSizeIterator<Item = u16>,
+        y: impl ExactSizeIterator<Item = u16>,
         on: impl Iterator<Item = bool>,
-        t: impl Iterator<Item = u32>,
+        t: impl ExactSizeIterator<Item = u32>,
     ) {
         self.x.extend(x);
         self.y.extend(y);
@@ -177,7 +183,7 @@ impl EventStream {
 
     /// The events in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Event> + DoubleEndedIterator + Clone + '_ {
-        let columns = self.x.iter().zip(&self.y).zip(&self.on).zip(&self.t);
+        let columns = self.x.iter().zip(self.y.iter()).zip(&self.on).zip(self.t.iter());
         columns.map(|(((&x, &y), &on), &t)| Event { x, y, on, t })
     }
 

@@ -282,14 +282,12 @@ impl Aedat31 {
         events: &mut EventStream,
     ) -> Result<usize, FormatError> {
         let n = packet.n_events.min(bytes.len() / packet.event_size);
-        let bytes = bytes.get(..n * packet.event_size).unwrap_or_default();
-        let words = bytes.as_chunks().0;
-        if (packet.event_size, packet.time_at, packet.base_us) == (EVENT_BYTES, 4, 0)
-            && all_fit(words, self.sensor)
-        {
-            words.chunks(BLOCK).for_each(|words| extend(events, words));
-            return Ok(bytes.len());
-        }
+        let n_bytes = n * packet.event_size;
+        let bytes = bytes.get(..n_bytes).unwrap_or_default();
+        let is_plain = (packet.event_size, packet.time_at, packet.base_us) == (EVENT_BYTES, 4, 0);
+        let n_taken =
+            if is_plain { extend(events, bytes.as_chunks().0, self.sensor) * EVENT_BYTES } else { 0 };
+        let (bytes, offset) = (bytes.get(n_taken..).unwrap_or_default(), offset + n_taken);
         let mut each = |data: [u8; 4], time: [u8; 4], k: usize| {
             let offset = offset + k * packet.event_size;
             let (data, time) = (u32::from_le_bytes(data), u32::from_le_bytes(time));
@@ -312,7 +310,7 @@ impl Aedat31 {
                 each(at(0).unwrap_or_default(), at(packet.time_at).unwrap_or_default(), k)?;
             }
         }
-        Ok(bytes.len())
+        Ok(n_bytes)
     }
 
     /// Takes what can be taken in the present state: the number of bytes, or `None` when more are needed.
@@ -401,34 +399,46 @@ fn read_event(data: u32, time: u32, base_us: u64, offset: usize) -> Result<Optio
     Ok(Some(Event { x: pixel(data, 17), y: pixel(data, 2), on: data & 2 != 0, t }))
 }
 
-/// Whether all events are valid ones of the sensor, so that none needs a look of its own.
-fn all_fit(words: &[[u8; EVENT_BYTES]], sensor: Option<SensorSize>) -> bool {
-    let (all, any) = words.iter().fold((u64::MAX, 0), |(all, any), &word| {
-        let word = u64::from_le_bytes(word);
-        (all & word, any | word)
-    });
-    let is_inside = |sensor: SensorSize, word| {
-        let data = data_of(word);
-        sensor.contains(pixel(data, 17), pixel(data, 2))
-    };
-    // The bits that any event has make up no less than its largest column and row.
-    let are_inside =
-        |sensor| is_inside(sensor, any.to_le_bytes()) || words.iter().all(|&word| is_inside(sensor, word));
-    all & 1 == 1 && any >> 63 == 0 && sensor.is_none_or(are_inside)
-}
-
-/// Appends at most [`BLOCK`] events that fit, whose times are those of the words.
-fn extend(events: &mut EventStream, words: &[[u8; EVENT_BYTES]]) {
+/// Appends events whose times are those of the words, up to the first [`BLOCK`] in which one needs a look of its own;
+/// returns how many.
+fn extend(events: &mut EventStream, words: &[[u8; EVENT_BYTES]], sensor: Option<SensorSize>) -> usize {
     // Columns that are made of words without the times in between are made twice as fast.
     let mut data = [0; BLOCK];
-    data.iter_mut().zip(words).for_each(|(data, &word)| *data = data_of(word));
-    let data = || data.iter().copied().take(words.len());
-    events.extend_columns(
-        data().map(|data| pixel(data, 17)),
-        data().map(|data| pixel(data, 2)),
-        data().map(|data| data & 2 != 0),
-        words.iter().map(|&word| time_of(word)),
-    );
+    let mut on = [false; BLOCK];
+    for (k, words) in words.chunks(BLOCK).enumerate() {
+        if !split(words, sensor, &mut data) {
+            return k * BLOCK;
+        }
+        // In sixteens, which fill a vector of bytes.
+        for (on, data) in on.as_chunks_mut::<16>().0.iter_mut().zip(data.as_chunks::<16>().0) {
+            *on = data.map(|data| data & 2 != 0);
+        }
+        let data = || data.iter().copied().take(words.len());
+        events.extend_columns(
+            data().map(|data| pixel(data, 17)),
+            data().map(|data| pixel(data, 2)),
+            on.iter().copied().take(words.len()),
+            words.iter().map(|&word| time_of(word)),
+        );
+    }
+    words.len()
+}
+
+/// Puts what is not the time of each word into `data`; whether all events are valid ones of the sensor.
+fn split(words: &[[u8; EVENT_BYTES]], sensor: Option<SensorSize>, data: &mut [u32; BLOCK]) -> bool {
+    let (mut all, mut any) = (u64::MAX, 0);
+    for (data, &word) in data.iter_mut().zip(words) {
+        *data = data_of(word);
+        let word = u64::from_le_bytes(word);
+        (all, any) = (all & word, any | word);
+    }
+    let is_inside = |sensor: SensorSize, data| sensor.contains(pixel(data, 17), pixel(data, 2));
+    // The bits that any event has make up no less than its largest column and row.
+    let are_inside = |sensor| {
+        is_inside(sensor, data_of(any.to_le_bytes()))
+            || data.iter().take(words.len()).all(|&data| is_inside(sensor, data))
+    };
+    all & 1 == 1 && any >> 63 == 0 && sensor.is_none_or(are_inside)
 }
 
 fn data_of([a, b, c, d, ..]: [u8; EVENT_BYTES]) -> u32 {
@@ -582,6 +592,27 @@ mod tests {
     #[test]
     fn it_may_be_cut_anywhere() {
         decode::testing::check_decoder(Aedat31::new, &example());
+    }
+
+    #[test]
+    fn events_that_need_a_look_stand_anywhere() {
+        let words = || (0..2000).map(|k| event(k % 128, k % 100, 1 | k & 2, k));
+        let read = |words: Vec<Vec<u8>>| {
+            decode(&file(&[packet(POLARITY, [8, 4, 0, 2000, 2000, 0], &words.concat())]))
+        };
+        let all: Vec<Event> = read(words().collect()).unwrap().events.iter().collect();
+        assert_eq!(all[1998], Event { x: 78, y: 98, on: true, t: 1998 });
+        for at in [0, 1, 511, 512, 700, 1999] {
+            let with =
+                |word: Vec<u8>| read(words().take(at).chain([word]).chain(words().skip(at + 1)).collect());
+            let recording = with(event(1, 1, 0, 9)).unwrap();
+            assert!(recording.events.iter().eq(all[..at].iter().chain(&all[at + 1..]).copied()), "at {at}");
+            assert_eq!(recording.n_skipped, 1);
+            let outside = with(event(1, 128, 1, 9)).unwrap_err();
+            assert!(matches!(outside, FormatError::OutsideSensor { y: 128, .. }), "{outside}");
+            let late = with(event(1, 1, 1, 1 << 31)).unwrap_err();
+            assert_eq!([outside.offset(), late.offset()], [Some(N + 28 + 8 * at); 2]);
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use crate::event::{EventStream, SensorSize};
 
 /// Bytes asked of a reader at a time.
 const CHUNK: usize = 1 << 16;
+/// The same once a stream has turned out to have so many.
+const LONG_CHUNK: usize = 1 << 18;
 /// Most bytes that are held back for one header or packet; files that need more are taken to be damaged.
 const MAX_HELD: usize = 1 << 28;
 
@@ -222,7 +224,7 @@ impl<R: Read, D: Decode> EventReader<R, D> {
 
     /// Reads once, behind what is held; the number of bytes.
     fn fill(&mut self) -> Result<usize, DataError> {
-        let room = self.n_held + CHUNK;
+        let room = self.n_held + if self.offset < LONG_CHUNK { CHUNK } else { LONG_CHUNK };
         if self.buffer.len() < room {
             self.buffer.resize(room, 0);
         }

@@ -6,11 +6,13 @@
 First it compares results: events must be equal, frames but for events at the edges of bins, whose widths the peers round. Then each round
 runs all candidates after one another, on one thread (ours also on two); it prints the lowest CPU time (user and system, of all threads)
 and the lowest time by the clock of each. Ratios are of CPU times, which other programs on the machine disturb less, and for two threads
-of the clock. Times are of warm files: everything is read once before. `floor` is what nothing can be faster than on this machine by much:
+of the clock. Times are of warm files: everything is read from the disk once before. `floor` is what nothing can be faster than on this machine by much:
 reading the bytes, and one pass over frames of the size.
 
 The AEDAT file is read ten times by one process (by SpikingJelly once): by ours into new columns each time, into the same columns, or as a
-stream of chunks of which one is held at a time. Tonic's and SpikingJelly's arrays are new each time.
+stream of chunks of which one is held at a time. Tonic's and SpikingJelly's arrays are new each time, but whether their memory is new from
+the kernel or some that the process has freed before is a matter of what ran in it before: page faults are printed beside, and Tonic is also
+measured in a process of its own, as ours is.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import json
 import pathlib
 import resource
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -73,7 +76,7 @@ def spikingjelly_aedat(path):
 
 
 def ours(program, *args):
-    """What the program prints: a JSON object."""
+    """What the program prints, as JSON."""
     return json.loads(subprocess.run([program, *map(str, args)], check=True, capture_output=True, text=True).stdout)
 
 
@@ -102,24 +105,30 @@ def check_aedat(program, path):
         assert [len(events["t"]), *sums] == mine["sums"], (sums, mine)
 
 
+def used(who):
+    """Seconds of CPU, and page faults, up to now."""
+    usage = resource.getrusage(who)
+    return np.array([usage.ru_utime + usage.ru_stime, usage.ru_minflt])
+
+
 def timed(work, n=1):
-    """Seconds by the clock and of CPU that a function takes in this process, of `n` times the mean."""
-    clock, cpu = time.perf_counter(), time.process_time()
+    """Seconds by the clock, of CPU, and page faults of a function in this process, of `n` times the mean."""
+    clock, before = time.perf_counter(), used(resource.RUSAGE_SELF)
     for _ in range(n):
         work()
-    return (time.perf_counter() - clock) / n, (time.process_time() - cpu) / n
+    return (time.perf_counter() - clock) / n, *((used(resource.RUSAGE_SELF) - before) / n).tolist()
+
+
+def timed_alone(path):
+    """The same of Tonic in a process that does nothing else; its start, imports and first load are not counted."""
+    return ours(sys.executable, __file__, "--alone", path)
 
 
 def timed_ours(program, *args, n=1):
-    """The same of our program, which does its work `n` times: its own clock, and the CPU time of the whole process with its start."""
-
-    def cpu():
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
-
-    before = cpu()
+    """The same of our program, which does its work `n` times: its own clock, and the rest of the whole process with its start."""
+    before = used(resource.RUSAGE_CHILDREN)
     clock = ours(program, *args)["seconds"]
-    return clock / n, (cpu() - before) / n
+    return clock / n, *((used(resource.RUSAGE_CHILDREN) - before) / n).tolist()
 
 
 def rounds(candidates, n):
@@ -136,13 +145,13 @@ def rounds(candidates, n):
 def report(work, times, amount, jsonl):
     """A table of the lowest times; ratios are to the first candidate."""
     print(f"\n{work}")
-    print(f"{'':24}{'lowest CPU s':>14}{'lowest s':>10}{'per CPU s':>12}{'ratio':>10}")
+    print(f"{'':24}{'lowest CPU s':>14}{'lowest s':>10}{'per CPU s':>12}{'faults':>9}{'ratio':>10}")
     lowest = {name: [min(column) for column in zip(*pairs)] for name, pairs in times.items()}
     base = next(iter(lowest.values()))[1]
-    for name, (clock, cpu) in lowest.items():
-        print(f"{name:24}{cpu:14.4f}{clock:10.4f}{amount / cpu:12.3g}{cpu / base:9.2f}x")
+    for name, (clock, cpu, faults) in lowest.items():
+        print(f"{name:24}{cpu:14.4f}{clock:10.4f}{amount / cpu:12.3g}{faults:9.0f}{cpu / base:9.2f}x")
         if jsonl:
-            row = {"work": work, "who": name, "times": times[name], "clock": clock, "cpu": cpu, "ratio": cpu / base}
+            row = {"work": work, "who": name, "times": times[name], "clock": clock, "cpu": cpu, "faults": faults, "ratio": cpu / base}
             jsonl.write(json.dumps(row) + "\n")
     one, two = (lowest[name][0] for name in (ONE, TWO))
     print(f"second core: {one / two:.2f} times as fast by the clock")
@@ -174,6 +183,7 @@ def run_aedat(program, folder, n_rounds, jsonl):
         "ours, the same columns": lambda: timed_ours(program, "aedat", "reused", path, 1, TIMES, n=TIMES),
         "ours, new columns": lambda: timed_ours(program, "aedat", "fresh", path, 1, TIMES, n=TIMES),
         "tonic": lambda: timed(lambda: tonic_aedat(path), TIMES),
+        "tonic, its own process": lambda: timed_alone(path),
         "spikingjelly": lambda: timed(lambda: spikingjelly_aedat(path)),
     }
     report("5 million events of AEDAT 3.1", rounds(candidates, n_rounds), make_files.N_EVENTS, jsonl)
@@ -185,12 +195,17 @@ def main():
     parser.add_argument("--files", type=pathlib.Path, default=ROOT / "target/peers-loading")
     parser.add_argument("--program", help="the example `loading`, built; by default it is built now")
     parser.add_argument("--jsonl", type=argparse.FileType("w"))
+    parser.add_argument("--alone", help="for this script itself: time Tonic on this AEDAT file")
     args = parser.parse_args()
+    if args.alone:
+        tonic_aedat(args.alone)
+        return print(json.dumps(timed(lambda: tonic_aedat(args.alone), TIMES)))
     program = args.program
     if program is None:
         subprocess.run(["cargo", "build", "--release", "-p", "snn-data", "--example", "loading"], cwd=ROOT, check=True)
         program = str(ROOT / "target/release/examples/loading")
     make_files.make(args.files)
+    make_files.forget(args.files)
     run_bins(program, args.files, args.rounds, args.jsonl)
     run_aedat(program, args.files, args.rounds, args.jsonl)
 
