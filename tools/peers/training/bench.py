@@ -35,7 +35,7 @@ def enter_environment():
 class Ours:
     """Our process."""
 
-    def __init__(self, work, neuron, file, threads):
+    def __init__(self, work, neuron, file, threads, keeps_memory=True):
         build = ["cargo", "build", "--release", "-q", "-p", "snn-bench", "--example", "peer_worker"]
         subprocess.run(build, cwd=ROOT, check=True)
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -44,7 +44,7 @@ class Ours:
         program = target / "release" / "examples" / "peer_worker"
         # The steps of a training follow each other. Here a peer's lie between, and the allocator would give the system what it
         # has kept for a second.
-        env = os.environ | {"MIMALLOC_PURGE_DELAY": "-1"}
+        env = os.environ | ({"MIMALLOC_PURGE_DELAY": "-1"} if keeps_memory else {})
         self.process = subprocess.Popen([program, *args], stdin=pipe, stdout=pipe, text=True, env=env)
 
     def ask(self, command):
