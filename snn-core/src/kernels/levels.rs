@@ -13,7 +13,7 @@ pub const MAX_LEVELS: usize = 256;
 pub struct Search {
     /// Filled up with the last one.
     levels: Box<[f32; MAX_LEVELS]>,
-    /// Filled up with infinity.
+    /// Filled up with infinity. If the way is [`Way::Halving`], a search tree by breadth; else rising.
     boundaries: Box<[f32; MAX_LEVELS]>,
     way: Way,
 }
@@ -24,7 +24,7 @@ enum Way {
     Few(usize),
     /// Levels that are evenly spaced but for rounding: the cell of a value from its position, then one comparison.
     Even { first: f32, inverse: f32, last_cell: f32 },
-    /// Levels anywhere: every 16th boundary at once, then halving, without branches.
+    /// Levels anywhere: halving, without branches.
     Halving,
 }
 
@@ -48,7 +48,9 @@ impl Search {
         };
         let padded =
             |values: &[f32], fill| Box::new(std::array::from_fn(|i| values.get(i).copied().unwrap_or(fill)));
-        Self { levels: padded(levels, last), boundaries: padded(boundaries, f32::INFINITY), way }
+        let rising = padded(boundaries, f32::INFINITY);
+        let boundaries = if way == Way::Halving { tree(&rising) } else { rising };
+        Self { levels: padded(levels, last), boundaries, way }
     }
 
     /// Replaces each value by its level.
@@ -68,6 +70,19 @@ impl Search {
 }
 
 type Table = [f32; MAX_LEVELS];
+
+/// The first 255 of rising boundaries as a search tree, by breadth: in row `r`, from `2^r - 1` on, every `2^(8 - r)`th from the
+/// middle of the first `2^(8 - r)` on.
+fn tree(rising: &Table) -> Box<Table> {
+    let mut tree = Box::new([f32::INFINITY; MAX_LEVELS]);
+    for row in 0..8 {
+        let (first, distance) = ((1 << row) - 1, MAX_LEVELS >> row);
+        for i in 0..1 << row {
+            tree[first + i] = rising[i * distance + distance / 2 - 1];
+        }
+    }
+    tree
+}
 
 fn head<const N: usize>(values: &[f32]) -> [f32; N] {
     std::array::from_fn(|i| values[i])
@@ -102,19 +117,8 @@ vectorized! {
 }
 
 vectorized! {
-    fn halving[](levels: &Table, boundaries: &Table, x: &mut [f32]) {
-        let every_16th: [f32; 15] = std::array::from_fn(|i| boundaries[16 * i + 15]);
-        for x in x {
-            let mut code = 0_u32;
-            for boundary in every_16th {
-                code += u32::from(*x > boundary) * 16;
-            }
-            for half in [8, 4, 2, 1] {
-                code += u32::from(*x > boundaries[((code + half - 1) & 0xff) as usize]) * half;
-            }
-            let level = levels[(code & 0xff) as usize];
-            *x = if x.is_nan() { *x } else { level };
-        }
+    fn halving[](lanes; levels: &Table, tree: &Table, x: &mut [f32]) {
+        lanes.descend_f32(levels, tree, x);
     }
 }
 

@@ -141,6 +141,13 @@ pub trait Lanes: Copy {
         spread(best, choices, taps, rows);
     }
 
+    /// Replaces each number by one of 256 levels: the one whose number is the count of smaller boundaries, of which `tree` is
+    /// a search tree by breadth. NaN stays NaN.
+    #[inline(always)]
+    fn descend_f32(self, levels: &[f32; 256], tree: &[f32; 256], x: &mut [f32]) {
+        descend(levels, tree, x);
+    }
+
     /// `to[c · to_stride + r] = from[r · from_stride + c]` for `size = [rows, cols]`, both at most 16.
     fn transpose_tile_f32(self, from: (&[f32], usize), size: [usize; 2], to: (&mut [f32], usize)) {
         transpose_tile(from, size, to);
@@ -370,6 +377,22 @@ fn choose<R: Real>(rows: &[R], taps: &[usize], best: &mut [R], choices: &mut [u8
                 (*best, *choice) = (v, k as u8);
             }
         }
+    }
+}
+
+#[inline(always)]
+fn descend(levels: &[f32; 256], tree: &[f32; 256], x: &mut [f32]) {
+    for x in x {
+        // Four rows at once: how many of their boundaries are smaller is the place in the fifth.
+        let mut place = 0_u32;
+        for boundary in &tree[..15] {
+            place += u32::from(*x > *boundary);
+        }
+        for first in [15, 31, 63, 127] {
+            place = 2 * place + u32::from(*x > tree[((first + place) & 0xff) as usize]);
+        }
+        let level = levels[(place & 0xff) as usize];
+        *x = if x.is_nan() { *x } else { level };
     }
 }
 
@@ -744,6 +767,27 @@ pub mod x86 {
         }
 
         #[inline(always)]
+        fn descend_f32(self, levels: &[f32; 256], tree: &[f32; 256], x: &mut [f32]) {
+            for block in x.chunks_mut(16 * SIDE_BY_SIDE) {
+                let lanes: [u16; SIDE_BY_SIDE] =
+                    std::array::from_fn(|k| first_lanes(block.len().saturating_sub(16 * k)));
+                // SAFETY: `self` exists, so the CPU has AVX-512F; `lanes` selects the numbers of the block.
+                unsafe {
+                    let mut x = [_mm512_setzero_ps(); SIDE_BY_SIDE];
+                    for k in 0..SIDE_BY_SIDE {
+                        x[k] = _mm512_maskz_loadu_ps(lanes[k], block.as_ptr().wrapping_add(16 * k));
+                    }
+                    let level = levels_by_tree(levels, tree, x);
+                    for k in 0..SIDE_BY_SIDE {
+                        let kept = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x[k], x[k]);
+                        let to = block.as_mut_ptr().wrapping_add(16 * k);
+                        _mm512_mask_storeu_ps(to, lanes[k] & !kept, level[k]);
+                    }
+                }
+            }
+        }
+
+        #[inline(always)]
         fn transpose_tile_f32(
             self,
             (from, from_stride): (&[f32], usize),
@@ -879,6 +923,71 @@ pub mod x86 {
         }
     }
 
+    /// Registers whose levels are looked up at once, so that one does not wait for the last row of another.
+    const SIDE_BY_SIDE: usize = 4;
+
+    /// The levels of numbers, see [`Lanes::descend_f32`].
+    ///
+    /// # Safety
+    /// The CPU has AVX-512F.
+    #[inline(always)]
+    unsafe fn levels_by_tree(
+        levels: &[f32; 256],
+        tree: &[f32; 256],
+        x: [__m512; SIDE_BY_SIDE],
+    ) -> [__m512; SIDE_BY_SIDE] {
+        // SAFETY: as the caller says; a row of up to 16 begins at 15 at the most, the longer ones end with the tree.
+        unsafe {
+            let mut place = [_mm512_setzero_si512(); SIDE_BY_SIDE];
+            for row in 0..8 {
+                let row_of_tree = tree.as_ptr().add((1 << row) - 1);
+                for k in 0..SIDE_BY_SIDE {
+                    let boundary = match row {
+                        0..5 => _mm512_permutexvar_ps(place[k], _mm512_loadu_ps(row_of_tree)),
+                        5 => look_up::<1>(row_of_tree, place[k]),
+                        6 => look_up::<2>(row_of_tree, place[k]),
+                        _ => look_up::<4>(row_of_tree, place[k]),
+                    };
+                    let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(x[k], boundary);
+                    let twice = _mm512_add_epi32(place[k], place[k]);
+                    place[k] = _mm512_mask_add_epi32(twice, above, twice, _mm512_set1_epi32(1));
+                }
+            }
+            let mut found = [_mm512_setzero_ps(); SIDE_BY_SIDE];
+            for k in 0..SIDE_BY_SIDE {
+                found[k] = look_up::<8>(levels.as_ptr(), place[k]);
+            }
+            found
+        }
+    }
+
+    /// The numbers at these places of a table of `PAIRS` times 32, a power of two.
+    ///
+    /// # Safety
+    /// The CPU has AVX-512F, and the table is that long.
+    #[inline(always)]
+    unsafe fn look_up<const PAIRS: usize>(table: *const f32, place: __m512i) -> __m512 {
+        // SAFETY: as the caller says.
+        unsafe {
+            let mut found = [_mm512_setzero_ps(); PAIRS];
+            for (k, found) in found.iter_mut().enumerate() {
+                let pair = table.add(32 * k);
+                *found = _mm512_permutex2var_ps(_mm512_loadu_ps(pair), place, _mm512_loadu_ps(pair.add(16)));
+            }
+            // The lowest five bits of a place are its place in a pair; each of the others halves the pairs that are left.
+            let (mut left, mut bit) = (PAIRS, 32);
+            while left > 1 {
+                left /= 2;
+                let is_second = _mm512_test_epi32_mask(place, _mm512_set1_epi32(bit));
+                for k in 0..left {
+                    found[k] = _mm512_mask_blend_ps(is_second, found[2 * k], found[2 * k + 1]);
+                }
+                bit *= 2;
+            }
+            found[0]
+        }
+    }
+
     /// [`spread_from_registers`] for a number of taps that is known when compiling.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
@@ -917,7 +1026,7 @@ pub mod x86 {
     /// A mask of the first `n` lanes, or of all 16.
     #[inline(always)]
     fn first_lanes(n: usize) -> u16 {
-        u16::MAX >> (16 - n.min(16))
+        if n == 0 { 0 } else { u16::MAX >> (16 - n.min(16)) }
     }
 
     /// Appends the kept lanes of both registers.
