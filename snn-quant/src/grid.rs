@@ -1,6 +1,6 @@
 //! Evenly spaced levels, and the channels of a tensor that each have their own.
 
-use crate::num::{exp2, round_half_even, to_f32, whole_to_i32};
+use crate::num::{exp2, to_f32, whole_to_i32};
 use crate::rounding::Draws;
 use crate::{BitWidth, DrawPosition, QuantError, Rounding};
 use snn_core::kernels::levels;
@@ -189,10 +189,7 @@ impl Grid {
     pub(crate) fn whole(self, x: f32) -> f32 {
         match self.codes {
             CodeSet::Sign => (x + 0.0).signum(),
-            CodeSet::Range { .. } => {
-                let (lo, hi) = self.whole_bounds();
-                round_half_even((x / self.scale).clamp(lo, hi))
-            }
+            CodeSet::Range { .. } => levels::nearest_whole(x / self.scale, self.whole_bounds()),
         }
     }
 

@@ -1,15 +1,5 @@
 //! The numeric conversions of this crate, by name, so that no bare cast stands in a formula.
 
-/// Rounds half to even, for `|x| <= 2^22`: adding and subtracting `1.5 * 2^23` leaves no fraction bits.
-///
-/// It is `f32::round_ties_even` without a call into the C library on targets that lack a rounding
-/// instruction, so that loops over tensors vectorize everywhere; and it never returns `-0.0`.
-#[inline]
-pub(crate) fn round_half_even(x: f32) -> f32 {
-    const NO_FRACTION: f32 = 12_582_912.0;
-    (x + NO_FRACTION) - NO_FRACTION
-}
-
 /// The integer of a float that already is a whole number within `i32` (a rounded and clamped code).
 #[inline]
 #[allow(clippy::cast_possible_truncation, reason = "whole and clamped by the caller")]
@@ -74,10 +64,8 @@ fn exponent_field(x: f32) -> i32 {
 }
 
 #[cfg(test)]
-#[allow(clippy::float_cmp, reason = "both round to the same whole number")]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn logarithms_are_exact_at_powers_of_two() {
@@ -87,14 +75,5 @@ mod tests {
         }
         assert_eq!((floor_log2(0.75), ceil_log2(0.75)), (-1, 0));
         assert_eq!((floor_log2(5.0), ceil_log2(5.0)), (2, 3));
-    }
-
-    proptest! {
-        #[test]
-        fn rounds_like_round_ties_even(x in -4.0e6f32..4.0e6, half in -70_000i32..70_000) {
-            prop_assert_eq!(round_half_even(x), x.round_ties_even());
-            let tie = half as f32 + 0.5;
-            prop_assert_eq!(round_half_even(tie), tie.round_ties_even());
-        }
     }
 }

@@ -147,13 +147,23 @@ vectorized! {
 }
 
 #[inline(always)]
-fn multiple(scale: f32, (lowest, highest): (f32, f32), x: f32) -> f32 {
-    /// Adding it rounds to a whole number, ties to even, for numbers well below it.
+fn multiple(scale: f32, ends: (f32, f32), x: f32) -> f32 {
+    scale * nearest_whole(x / scale, ends)
+}
+
+/// The whole number nearest to `x` from `ends.0` to `ends.1`, whole numbers themselves and at most 2²² far from 0; of two
+/// equally near ones the even. NaN stays NaN, and it is never `-0.0`.
+///
+/// It is `f32::round_ties_even` without a call into the C library on targets that lack a rounding instruction, so that loops
+/// vectorize everywhere.
+#[inline(always)]
+#[must_use]
+pub fn nearest_whole(x: f32, (lowest, highest): (f32, f32)) -> f32 {
+    /// 1.5 · 2²³: adding and subtracting it leaves no fraction bits.
     const NO_FRACTION: f32 = 12_582_912.0;
-    let whole = x / scale;
-    let whole = if whole < lowest { lowest } else { whole };
-    let whole = if whole > highest { highest } else { whole };
-    scale * ((whole + NO_FRACTION) - NO_FRACTION)
+    let x = if x < lowest { lowest } else { x };
+    let x = if x > highest { highest } else { x };
+    (x + NO_FRACTION) - NO_FRACTION
 }
 
 /// Numbers that are looked at side by side.
@@ -252,6 +262,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_nearest_whole_is_that_of_the_standard_library(x in -4.0e6_f32..4.0e6, half in -70_000_i32..70_000) {
+            let ends = (-4.0e6, 4.0e6);
+            prop_assert_eq!(nearest_whole(x, ends), x.round_ties_even());
+            let tie = half as f32 + 0.5;
+            prop_assert_eq!(nearest_whole(tie, ends), tie.round_ties_even());
+        }
+
         #[test]
         fn columns_have_scales_of_their_own(
             x in prop::collection::vec(-3.0_f32..3.0, 0..200), scales in prop::collection::vec(0.01_f32..1.0, 1..40),
