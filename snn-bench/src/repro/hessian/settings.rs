@@ -88,7 +88,8 @@ impl Settings {
         Self { seeds: (1..=n_seeds).collect(), folds: args.folds.unwrap_or(default_folds), data, ..base }
     }
 
-    /// The network of Lui and Neftci, strided, on N-MNIST.
+    /// The network of Lui and Neftci on N-MNIST: the first convolution pooled as theirs is, the others strided as in
+    /// their variant without pooling.
     fn full() -> Self {
         Self {
             seed: 1,
@@ -96,7 +97,7 @@ impl Settings {
             folds: 0,
             fold_mean_bits: vec![4],
             data: DataConfig { n_steps: 16, batch_size: 16, ..DataConfig::default() },
-            net: net("64C7s2p3-LIF-128C7s2p3-LIF-128C7s2p3-LIF-D0.4-10", 0.8, -0.25),
+            net: net("64C7p3-P2-LIF-128C7s2p3-LIF-128C7s2p3-LIF-D0.4-10", 0.8, -0.25),
             train: epochs(80, 1.5e-3),
             qat: epochs(6, 4e-4),
             layer_qat: epochs(1, 4e-4),
@@ -112,7 +113,7 @@ impl Settings {
         }
     }
 
-    /// The same network with an eighth of the channels, on the built-in data.
+    /// All three convolutions strided, with an eighth of the channels, on the built-in data.
     fn quick() -> Self {
         Self {
             seeds: vec![1],
