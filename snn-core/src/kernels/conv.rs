@@ -1,8 +1,8 @@
-//! Two-dimensional convolution of frames, by events where a factor is sparse and by matrix products where it is not.
+//! Two-dimensional convolution of frames, by events where a factor is sparse and by sums of many windows at once where it is not.
 //!
 //! Frames are `[C, H, W]`. Inside, the side that is summed into is channels last (`[positions, C]`), and `Links` tell
 //! which run of a kernel's numbers meets which run of such a frame. The event path adds a run of weights for each nonzero
-//! number, work proportional to events in contiguous vectors; the dense path copies the runs into one row a window. Where
+//! number, work proportional to events in contiguous vectors; the dense path adds the products of many windows at once. Where
 //! many events meet one place, the sums stay in registers meanwhile: a column of outputs slides down the frame (`slide`),
 //! a row of a kernel's gradient is added up over all its events (`events::gather_by_kernel_row`), a window's gradients are
 //! sorted by what they chose (`Windows::scatter`).
@@ -24,6 +24,7 @@ use super::events::Events;
 use super::par;
 use crate::scalar::{Real, Scalar};
 use crate::vectorized;
+use dense::Dense;
 use events::Band;
 use layout::Rows;
 use links::{Grid, KernelRows, Links};
@@ -31,7 +32,7 @@ use slide::Columns;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-/// Above this share of nonzero numbers a dense matrix product is faster than adding rows.
+/// Above this share of nonzero numbers adding the products of all is faster than adding rows.
 const DENSE_ABOVE: f64 = 0.3;
 
 /// Frames that one task works on.
@@ -142,7 +143,7 @@ pub struct Conv {
 struct Tables {
     by_input: OnceLock<Links>,
     by_output: OnceLock<Links>,
-    rows: OnceLock<Links>,
+    dense: OnceLock<Dense>,
 }
 
 impl PartialEq for Conv {
@@ -184,17 +185,9 @@ impl Conv {
         self.tables.by_output.get_or_init(make)
     }
 
-    /// For the dense path, from outputs to inputs.
-    fn rows(&self) -> &Links {
-        let width = self.shape.group_in();
-        let make = || Links::of_outputs(&self.shape, width, self.shape.kernel[1] * width);
-        self.tables.rows.get_or_init(make)
-    }
-
-    /// The kernels that [`Self::rows`] lead from.
-    fn dense_kernels<S: Scalar>(&self, w: &[S]) -> Aligned<S> {
-        let links = self.rows();
-        layout::taps_first(&self.shape, w, links.width, links.strides[0])
+    /// For the dense path.
+    fn dense(&self) -> &Dense {
+        self.tables.dense.get_or_init(|| Dense::new(&self.shape))
     }
 }
 
@@ -295,8 +288,8 @@ enum Path<'a> {
     ScatterToBands(&'a Links, &'a KernelRows),
     /// Column after column of the output.
     Slide(Columns),
-    /// By matrix products, along links from the output.
-    Dense(&'a Links),
+    /// Many windows at once.
+    Dense(&'a Dense),
 }
 
 /// A convolution of given weights, by the path that suits the input.
@@ -318,7 +311,7 @@ impl<'a, R: Real> Product<'a, R> {
         let (shape, n_nonzero, n_frames) = (&conv.shape, count_nonzero(x), x.len() / conv.shape.in_len());
         let output = Grid::packed(shape.output());
         let (path, kernels, grid, pixel) = if !is_sparse(n_nonzero, x.len()) {
-            (Path::Dense(conv.rows()), conv.dense_kernels(w), output, shape.c_out)
+            (Path::Dense(conv.dense()), Dense::kernels(shape, w), output, conv.pixel_out())
         } else if slide::pays(shape, conv.pixel_out(), n_nonzero, n_frames) {
             (
                 Path::Slide(Columns::new(shape, part.size, conv.pixel_out())),
@@ -382,7 +375,7 @@ impl<'a, R: Real> Product<'a, R> {
             (Path::Slide(columns), Some(events)) => {
                 slide::forward(self.shape, columns, events, &self.kernels, &self.bias, rows);
             }
-            (Path::Dense(links), _) => dense::forward(self.shape, links, x, &self.kernels, rows),
+            (Path::Dense(dense), _) => dense.forward(self.shape, x, &self.kernels, rows, self.pixel),
             (_, None) => {}
         }
     }
@@ -422,14 +415,15 @@ fn weight_grad_of_rows<R: Real>(
 ) -> Vec<R> {
     let (shape, output) = (&conv.shape, Grid::packed(conv.shape.output()));
     if !is_sparse(count_nonzero(x), x.len()) {
-        let size = [shape.out_len(), shape.c_out * shape.taps()];
+        let pixel = conv.pixel_out();
+        let size = [shape.positions() * pixel, Dense::grad_len(shape)];
         let sum = sum_over_frames(shape, x, size, |first, x, rows, grad| {
             for (k, numbers) in rows.chunks_mut(size[0]).enumerate() {
-                fill(first + k, Rows { numbers, band: 0..output.size[0], grid: output, pixel: shape.c_out });
+                fill(first + k, Rows { numbers, band: 0..output.size[0], grid: output, pixel });
             }
-            dense::weight_grad(shape, conv.rows(), x, rows, grad);
+            conv.dense().weight_grad(shape, x, rows, grad, pixel);
         });
-        return layout::of_taps_first(shape, &sum);
+        return Dense::weights(shape, &sum);
     }
     let (links, pixel) = (conv.by_input(), conv.pixel_out());
     let height = if links.kernel_rows.is_some() { part.size[0] } else { output.size[0] };
@@ -483,12 +477,12 @@ pub fn input_grad<R: Real>(conv: &Conv, w: &[R], gy: &[R]) -> Vec<R> {
             events::scatter(links, &Events::of(gy, shape.positions()), kernels, rows);
         });
     }
-    let kernels = conv.dense_kernels(w);
+    let kernels = conv.dense().kernels_back(shape, w);
     let mut gx = vec![R::ZERO; n_frames * shape.in_len()];
     par::for_row_chunks(&mut gx, shape.in_len(), FRAMES, |first, gx| {
         let gy = frames(gy, shape.out_len(), first, gx.len() / shape.in_len());
         let mut rows = Aligned::zeros(gx.len());
-        dense::input_grad(shape, conv.rows(), gy, &kernels, &mut rows);
+        conv.dense().input_grad(shape, gy, &kernels, &mut rows);
         for (rows, gx) in rows.chunks(shape.in_len()).zip(gx.chunks_mut(shape.in_len())) {
             layout::transpose(rows, shape.c_in, [shape.plane(), shape.c_in], gx, shape.plane());
         }

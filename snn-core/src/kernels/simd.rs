@@ -1,5 +1,9 @@
 //! Run-time dispatch: one loop, compiled for several instruction sets.
 
+mod products;
+
+pub use products::Products;
+
 use crate::scalar::{Real, Scalar};
 use std::any::TypeId;
 use std::ops::Range;
@@ -97,6 +101,11 @@ pub trait Lanes: Copy {
     /// [`Lanes::slide`].
     fn slide_f32(self, slide: &Slide<'_, f32>, to: (&mut [f32], usize)) {
         slide_down(slide, to, |a, x, sum| *sum = a.mul_add(x, *sum));
+    }
+
+    /// [`Lanes::add_products`].
+    fn add_products_f32(self, products: &Products<'_, f32>, to: (&mut [f32], usize)) {
+        products::add(products, to, |a, x, sum| *sum = a.mul_add(x, *sum));
     }
 
     /// Appends the indices, counted from `first`, and the values of the numbers that are not zero.
@@ -213,6 +222,22 @@ pub trait Lanes: Copy {
                 self.slide_f32(&Slide { kernels, starts, values, back, steps, taps, bias }, (to, stride));
             }
             _ => slide_down(slide, (to, stride), |a, x, sum| *sum += a * x),
+        }
+    }
+
+    /// Adds a matrix product to the rows of `to`, which are a stride apart.
+    ///
+    /// # Panics
+    /// If a slice does not hold what the product says.
+    #[inline(always)]
+    fn add_products<S: Scalar>(self, products: &Products<'_, S>, (to, to_stride): (&mut [S], usize)) {
+        let &Products { x, offsets, bases, rows, stride, width } = products;
+        match (as_f32(x), as_f32(rows), as_f32_mut(to)) {
+            (Some(x), Some(rows), Some(to)) => {
+                let products = Products { x, offsets, bases, rows, stride, width };
+                self.add_products_f32(&products, (to, to_stride));
+            }
+            _ => products::add(products, (to, to_stride), |a, x, sum| *sum += a * x),
         }
     }
 
@@ -459,7 +484,7 @@ fn as_f32_vec<S: Scalar>(x: &mut Vec<S>) -> Option<&mut Vec<f32>> {
 /// Instruction sets of x86-64.
 #[cfg(target_arch = "x86_64")]
 pub mod x86 {
-    use super::{Baseline, Lanes, Slide};
+    use super::{Baseline, Lanes, Products, Slide, products};
     use crate::scalar::Scalar;
     use std::arch::x86_64::*;
     use std::sync::OnceLock;
@@ -558,6 +583,12 @@ pub mod x86 {
                 let n = size[1].div_ceil(8);
                 in_registers!(add_many_halves, n of [1 2 3 4 5 6 7] or 8, (self, a, x, y, size));
             }
+        }
+
+        #[inline(always)]
+        fn add_products_f32(self, products: &Products<'_, f32>, to: (&mut [f32], usize)) {
+            // SAFETY: `self` exists, so the CPU has AVX2 and FMA.
+            unsafe { products::x86::add_256(products, to) };
         }
 
         #[inline(always)]
@@ -831,6 +862,12 @@ pub mod x86 {
                     _mm512_mask_storeu_ps(to.wrapping_add(c * to_stride), lanes, tile[c]);
                 }
             }
+        }
+
+        #[inline(always)]
+        fn add_products_f32(self, products: &Products<'_, f32>, to: (&mut [f32], usize)) {
+            // SAFETY: `self` exists, so the CPU has AVX-512F.
+            unsafe { products::x86::add_512(products, to) };
         }
 
         #[inline(always)]

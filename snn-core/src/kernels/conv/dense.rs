@@ -1,128 +1,262 @@
-//! Convolution by matrix products: each output position's receptive field is one row of a matrix (im2row).
+//! Convolution where about all numbers count: sums of many outputs at a time, which stay in registers while the taps of
+//! their windows pass by ([`Products`]).
 //!
-//! Rows, like kernels, are `[kh · kw][C_in/groups]`, so that they are copied in the runs of [`Links::of_outputs`].
+//! Nothing is copied into rows first: around a frame there are zeros, and then the number that a window meets with a tap is
+//! at the window's place plus the tap's.
 
-use super::links::Links;
 use super::{ConvShape, layout};
 use crate::kernels::aligned::Aligned;
-use crate::kernels::gemm::{Gemm, GemmOperand, Into};
+use crate::kernels::simd::Products;
 use crate::scalar::Scalar;
+use crate::vectorized;
+use std::borrow::Cow;
 
-/// Numbers that the row buffer of a product may hold, so that it stays in a second-level cache …
-const ROW_BUFFER: usize = 1 << 17;
+/// Frames with zeros around them.
+#[derive(Clone, Copy, Debug)]
+struct Padded {
+    channels: usize,
+    /// Height and width without zeros.
+    inner: [usize; 2],
+    /// Rows of zeros above, and columns on the left.
+    lead: [usize; 2],
+    /// Height and width with zeros.
+    outer: [usize; 2],
+}
 
-/// … and that it may hold where a product has too few rows otherwise.
-const MOST_NUMBERS: usize = 1 << 20;
+impl Padded {
+    /// Numbers of a channel.
+    fn plane(&self) -> usize {
+        self.outer[0] * self.outer[1]
+    }
 
-/// Rows beside which it takes little time that a product packs its kernels.
-const ENOUGH_ROWS: usize = 256;
+    /// Numbers of a frame.
+    fn len(&self) -> usize {
+        self.channels * self.plane()
+    }
 
-/// Adds the convolution of `x` `[F][C_in][H · W]` to `rows` `[F · positions][C_out]`.
-pub(super) fn forward<S: Scalar>(shape: &ConvShape, links: &Links, x: &[S], kernels: &[S], rows: &mut [S]) {
-    let (step, n, k) = (frames_per_product(shape), shape.group_out(), shape.taps());
-    let x = channels_last(x, shape.c_in, shape.plane());
-    let mut patches = buffer(shape, x.len() / shape.in_len(), k);
-    let mut part = buffer(shape, x.len() / shape.in_len(), n);
-    for (x, rows) in x.chunks(step * shape.in_len()).zip(rows.chunks_mut(step * shape.out_len())) {
-        let m = rows.len() / shape.c_out;
-        for (group, kernels) in kernels.chunks(n * k).enumerate() {
-            im2row(shape, links, x, group, &mut patches);
-            let gemm = Gemm { m, k, n, into: Into::Overwrite };
-            let (a, b) = (GemmOperand::Rows(&patches[..m * k]), GemmOperand::Transposed(kernels));
-            S::gemm(gemm, a, b, &mut part[..m * n]);
-            add_columns(&part[..m * n], n, rows, shape.c_out, group * n);
+    /// Frames `[F][channels][inner]` with their zeros.
+    fn of<'a, S: Scalar>(&self, x: &'a [S]) -> Cow<'a, [S]> {
+        let ([h, w], [top, left]) = (self.inner, self.lead);
+        if self.inner == self.outer {
+            return Cow::Borrowed(x);
+        }
+        let mut padded = vec![S::ZERO; x.len() / (h * w) * self.plane()];
+        for (from, to) in x.chunks(h * w).zip(padded.chunks_mut(self.plane())) {
+            let rows = to[top * self.outer[1]..].chunks_mut(self.outer[1]);
+            from.chunks(w).zip(rows).for_each(|(from, to)| to[left..left + w].copy_from_slice(from));
+        }
+        Cow::Owned(padded)
+    }
+
+    /// For each frame, one after the other, these places in it.
+    fn of_frames(&self, places: &[usize], n_frames: usize) -> Vec<usize> {
+        (0..n_frames).flat_map(|f| places.iter().map(move |p| f * self.len() + p)).collect()
+    }
+}
+
+/// Where outputs and taps meet the numbers of a frame.
+#[derive(Debug)]
+pub(super) struct Dense {
+    input: Padded,
+    /// Where the window of each output begins.
+    windows: Vec<usize>,
+    /// Where each tap of a group is from there, `[C_in/groups][kh][kw]`.
+    taps: Vec<usize>,
+    /// The gradient of the output.
+    gradient: Padded,
+    phases: Vec<Phase>,
+}
+
+/// The pixels of the input that the same taps of a window meet; with strides there are several such sets.
+#[derive(Debug)]
+struct Phase {
+    /// The pixels.
+    pixels: Vec<usize>,
+    /// Where each of them is in the frame of the output's gradient.
+    places: Vec<usize>,
+    /// The taps, `[kh · kw]`.
+    taps: Vec<usize>,
+    /// Where the gradient of each tap of a group is from there, `[C_out/groups][taps]`.
+    bases: Vec<usize>,
+}
+
+impl Dense {
+    pub(super) fn new(shape: &ConvShape) -> Self {
+        let padded = std::array::from_fn(|i| shape.input[i] + 2 * shape.padding[i]);
+        let input = Padded { channels: shape.c_in, inner: shape.input, lead: shape.padding, outer: padded };
+        let place = |y: usize, x: usize| y * padded[1] + x;
+        let ([h, w], [kh, kw]) = (shape.output(), shape.kernel);
+        let windows = grid([h, w]).map(|[y, x]| place(y * shape.stride[0], x * shape.stride[1])).collect();
+        let tap = |[y, x]: [usize; 2]| place(y * shape.dilation[0], x * shape.dilation[1]);
+        let of_channel = |c: usize| grid([kh, kw]).map(move |k| c * padded[0] * padded[1] + tap(k));
+        let taps = (0..shape.group_in()).flat_map(of_channel).collect();
+        let gradient = gradient(shape);
+        let phases = grid(shape.stride).map(|phase| Phase::new(shape, &gradient, phase)).collect();
+        Self { input, windows, taps, gradient, phases }
+    }
+
+    /// Numbers from one row of kernels to the next.
+    fn stride(n: usize) -> usize {
+        n.next_multiple_of(16)
+    }
+
+    /// Weights as [`Self::forward`] reads them: `[groups][C_in/groups · kh · kw][C_out/groups, filled up]`.
+    pub(super) fn kernels<S: Scalar>(shape: &ConvShape, w: &[S]) -> Aligned<S> {
+        let (n, taps, stride) = (shape.group_out(), shape.taps(), Self::stride(shape.group_out()));
+        let mut kernels = Aligned::zeros(shape.groups * taps * stride);
+        for (from, to) in w.chunks(n * taps).zip(kernels.chunks_mut(taps * stride)) {
+            layout::transpose(from, taps, [n, taps], to, stride);
+        }
+        kernels
+    }
+
+    /// Numbers of the sum of [`Self::weight_grad`].
+    pub(super) fn grad_len(shape: &ConvShape) -> usize {
+        shape.groups * shape.taps() * Self::stride(shape.group_out())
+    }
+
+    /// The inverse of [`Self::kernels`].
+    pub(super) fn weights<S: Scalar>(shape: &ConvShape, kernels: &[S]) -> Vec<S> {
+        let (n, taps, stride) = (shape.group_out(), shape.taps(), Self::stride(shape.group_out()));
+        let mut w = vec![S::ZERO; shape.c_out * taps];
+        for (from, to) in kernels.chunks(taps * stride).zip(w.chunks_mut(n * taps)) {
+            layout::transpose(from, stride, [taps, n], to, taps);
+        }
+        w
+    }
+
+    /// Adds the convolution of `x` `[F][C_in][H · W]` to `rows` `[F · positions][pixel]`.
+    pub(super) fn forward<S: Scalar>(
+        &self,
+        shape: &ConvShape,
+        x: &[S],
+        kernels: &[S],
+        rows: &mut [S],
+        pixel: usize,
+    ) {
+        let (n, stride) = (shape.group_out(), Self::stride(shape.group_out()));
+        let offsets = self.input.of_frames(&self.windows, x.len() / shape.in_len());
+        let x = self.input.of(x);
+        for (group, rows_of) in kernels.chunks(self.taps.len() * stride).enumerate() {
+            let x = &x[group * shape.group_in() * self.input.plane()..];
+            let products =
+                Products { x, offsets: &offsets, bases: &self.taps, rows: rows_of, stride, width: n };
+            add(&products, &mut rows[group * n..], pixel);
         }
     }
-}
 
-/// Adds the gradient of the kernels to `grad`: `x` `[F][C_in][H · W]`, `rows` `[F · positions][C_out]`.
-pub(super) fn weight_grad<S: Scalar>(shape: &ConvShape, links: &Links, x: &[S], rows: &[S], grad: &mut [S]) {
-    let (step, m, n) = (frames_per_product(shape), shape.group_out(), shape.taps());
-    let x = channels_last(x, shape.c_in, shape.plane());
-    let mut patches = buffer(shape, x.len() / shape.in_len(), n);
-    for (x, rows) in x.chunks(step * shape.in_len()).zip(rows.chunks(step * shape.out_len())) {
-        let k = rows.len() / shape.c_out;
-        for (group, grad) in grad.chunks_mut(m * n).enumerate() {
-            im2row(shape, links, x, group, &mut patches);
-            let columns = take_columns(rows, shape.c_out, group * m, m);
-            let gemm = Gemm { m, k, n, into: Into::Add };
-            let (a, b) = (GemmOperand::Transposed(&columns), GemmOperand::Rows(&patches[..k * n]));
-            S::gemm(gemm, a, b, grad);
+    /// Adds the gradient of [`Self::kernels`] to `grad`: `x` `[F][C_in][H · W]`, `rows` `[F · positions][pixel]`.
+    pub(super) fn weight_grad<S: Scalar>(
+        &self,
+        shape: &ConvShape,
+        x: &[S],
+        rows: &[S],
+        grad: &mut [S],
+        pixel: usize,
+    ) {
+        let (n, stride) = (shape.group_out(), Self::stride(shape.group_out()));
+        let bases = self.input.of_frames(&self.windows, x.len() / shape.in_len());
+        let x = self.input.of(x);
+        for (group, grad) in grad.chunks_mut(self.taps.len() * stride).enumerate() {
+            let (x, rows) = (&x[group * shape.group_in() * self.input.plane()..], &rows[group * n..]);
+            let products = Products { x, offsets: &self.taps, bases: &bases, rows, stride: pixel, width: n };
+            add(&products, grad, stride);
         }
     }
-}
 
-/// Adds the gradient of the inputs to `gx` `[F][H · W][C_in]`: `gy` `[F][C_out][positions]`.
-pub(super) fn input_grad<S: Scalar>(shape: &ConvShape, links: &Links, gy: &[S], kernels: &[S], gx: &mut [S]) {
-    let (step, k, n) = (frames_per_product(shape), shape.group_out(), shape.taps());
-    let rows = channels_last(gy, shape.c_out, shape.positions());
-    let mut patches = buffer(shape, gy.len() / shape.out_len(), n);
-    for (rows, gx) in rows.chunks(step * shape.out_len()).zip(gx.chunks_mut(step * shape.in_len())) {
-        let m = rows.len() / shape.c_out;
-        for (group, kernels) in kernels.chunks(k * n).enumerate() {
-            let columns = take_columns(rows, shape.c_out, group * k, k);
-            let gemm = Gemm { m, k, n, into: Into::Overwrite };
-            let (a, b) = (GemmOperand::Rows(&columns), GemmOperand::Rows(kernels));
-            S::gemm(gemm, a, b, &mut patches[..m * n]);
-            row2im(shape, links, &patches, group, gx);
-        }
+    /// Weights as [`Self::input_grad`] reads them: for each phase
+    /// `[groups][C_out/groups][taps of the phase][C_in/groups, filled up]`.
+    pub(super) fn kernels_back<S: Scalar>(&self, shape: &ConvShape, w: &[S]) -> Vec<Aligned<S>> {
+        let (stride, window) = (Self::stride(shape.group_in()), shape.window_len());
+        let all = layout::taps_first(shape, w, stride, shape.kernel[1] * stride);
+        let of_phase = |phase: &Phase| {
+            let mut kernels = Aligned::zeros(shape.c_out * phase.taps.len() * stride);
+            let taps = (0..shape.c_out).flat_map(|c| phase.taps.iter().map(move |tap| c * window + tap));
+            for (to, tap) in kernels.chunks_mut(stride).zip(taps) {
+                to.copy_from_slice(&all[tap * stride..][..stride]);
+            }
+            kernels
+        };
+        self.phases.iter().map(of_phase).collect()
     }
-}
 
-/// Each frame `[channels][plane]` as `[plane][channels]`.
-fn channels_last<S: Scalar>(x: &[S], channels: usize, plane: usize) -> Aligned<S> {
-    let mut to = Aligned::zeros(x.len());
-    for (from, to) in x.chunks(channels * plane).zip(to.chunks_mut(channels * plane)) {
-        layout::transpose(from, plane, [channels, plane], to, channels);
-    }
-    to
-}
-
-/// Frames whose rows fit the buffer together.
-fn frames_per_product(shape: &ConvShape) -> usize {
-    let (rows, numbers) = (shape.positions().max(1), (shape.positions() * shape.taps()).max(1));
-    let enough = (ENOUGH_ROWS / rows).min(MOST_NUMBERS / numbers);
-    (ROW_BUFFER / numbers).max(enough).max(1)
-}
-
-/// Room for rows of `width` numbers, one for each position of the frames of a product.
-fn buffer<S: Scalar>(shape: &ConvShape, n_frames: usize, width: usize) -> Aligned<S> {
-    Aligned::zeros(frames_per_product(shape).min(n_frames) * shape.positions() * width)
-}
-
-/// Copies each position's receptive field in the channels of a group to a row. Padding is never written: it is zero from
-/// the start.
-fn im2row<S: Scalar>(shape: &ConvShape, links: &Links, x: &[S], group: usize, rows: &mut [S]) {
-    let offset = group * shape.group_in();
-    for (x, rows) in x.chunks(shape.in_len()).zip(rows.chunks_mut(shape.positions() * shape.taps())) {
-        for (position, row) in rows.chunks_mut(shape.taps()).enumerate() {
-            for [kernel, frame] in links.of(position).iter().flat_map(|p| links.runs(*p, offset)) {
-                row[kernel].copy_from_slice(&x[frame]);
+    /// Writes the gradient of the inputs to `rows` `[F · H · W][C_in]`: `gy` `[F][C_out][positions]`.
+    pub(super) fn input_grad<S: Scalar>(
+        &self,
+        shape: &ConvShape,
+        gy: &[S],
+        kernels: &[Aligned<S>],
+        rows: &mut [S],
+    ) {
+        let (n, stride, n_frames) =
+            (shape.group_in(), Self::stride(shape.group_in()), gy.len() / shape.out_len());
+        let gy = self.gradient.of(gy);
+        for (phase, kernels) in self.phases.iter().zip(kernels) {
+            let offsets = self.gradient.of_frames(&phase.places, n_frames);
+            let mut part = Aligned::zeros(offsets.len() * shape.c_in);
+            let len = phase.bases.len() * stride;
+            for group in 0..shape.groups {
+                let x = &gy[group * shape.group_out() * self.gradient.plane()..];
+                let kernels = &kernels[group * len..][..len];
+                let products =
+                    Products { x, offsets: &offsets, bases: &phase.bases, rows: kernels, stride, width: n };
+                add(&products, &mut part[group * n..], shape.c_in);
+            }
+            let pixels = (0..n_frames).flat_map(|f| phase.pixels.iter().map(move |p| f * shape.plane() + p));
+            for (pixel, from) in pixels.zip(part.chunks(shape.c_in)) {
+                rows[pixel * shape.c_in..][..shape.c_in].copy_from_slice(from);
             }
         }
     }
 }
 
-/// Adds rows of receptive fields back onto the frames they came from.
-fn row2im<S: Scalar>(shape: &ConvShape, links: &Links, rows: &[S], group: usize, gx: &mut [S]) {
-    let offset = group * shape.group_in();
-    for (gx, rows) in gx.chunks_mut(shape.in_len()).zip(rows.chunks(shape.positions() * shape.taps())) {
-        for (position, row) in rows.chunks(shape.taps()).enumerate() {
-            for [kernel, frame] in links.of(position).iter().flat_map(|p| links.runs(*p, offset)) {
-                gx[frame].iter_mut().zip(&row[kernel]).for_each(|(to, &from)| *to += from);
+/// The gradient of the output with room for what windows reach beyond it.
+fn gradient(shape: &ConvShape) -> Padded {
+    let inner = shape.output();
+    let lead = std::array::from_fn(|i| (shape.window()[i] - 1) / shape.stride[i]);
+    let last = |i: usize| (shape.input[i] - 1 + shape.padding[i]) / shape.stride[i];
+    let outer = std::array::from_fn(|i| lead[i] + inner[i].max(last(i) + 1));
+    Padded { channels: shape.c_out, inner, lead, outer }
+}
+
+impl Phase {
+    /// The pixels whose distance from the first window's begin leaves this rest when divided by the stride.
+    fn new(shape: &ConvShape, gradient: &Padded, rest: [usize; 2]) -> Self {
+        // An output at `o` meets pixel `p` with tap `k` if `s·o + d·k = p + padding`: both sides leave the same rest, and
+        // `o` is the difference of the quotients.
+        let quotient = |axis: usize, at: usize| {
+            (at % shape.stride[axis] == rest[axis]).then_some(at / shape.stride[axis])
+        };
+        let both = |[y, x]: [usize; 2]| Some([quotient(0, y)?, quotient(1, x)?]);
+        let place = |[y, x]: [usize; 2]| y * gradient.outer[1] + x;
+        let (mut pixels, mut places) = (Vec::new(), Vec::new());
+        for (pixel, [y, x]) in grid(shape.input).enumerate() {
+            if let Some([y, x]) = both([y + shape.padding[0], x + shape.padding[1]]) {
+                pixels.push(pixel);
+                places.push(place([y, x]));
             }
         }
+        let (mut taps, mut back) = (Vec::new(), Vec::new());
+        for (tap, [y, x]) in grid(shape.kernel).enumerate() {
+            if let Some([y, x]) = both([y * shape.dilation[0], x * shape.dilation[1]]) {
+                taps.push(tap);
+                back.push(place([gradient.lead[0] - y, gradient.lead[1] - x]));
+            }
+        }
+        let of_channel = |c: usize| back.iter().map(move |b| c * gradient.plane() + b);
+        let bases = (0..shape.group_out()).flat_map(of_channel).collect();
+        Self { pixels, places, taps, bases }
     }
 }
 
-fn add_columns<S: Scalar>(part: &[S], n: usize, rows: &mut [S], width: usize, first: usize) {
-    for (part, row) in part.chunks(n).zip(rows.chunks_mut(width)) {
-        row[first..first + n].iter_mut().zip(part).for_each(|(r, &p)| *r += p);
-    }
+/// All rows and columns, row by row.
+fn grid([rows, columns]: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
+    (0..rows).flat_map(move |y| (0..columns).map(move |x| [y, x]))
 }
 
-fn take_columns<S: Scalar>(rows: &[S], width: usize, first: usize, n: usize) -> Vec<S> {
-    let mut columns = Vec::with_capacity(rows.len() / width * n);
-    rows.chunks(width).for_each(|row| columns.extend_from_slice(&row[first..first + n]));
-    columns
+vectorized! {
+    /// Adds products to `to`, whose rows are `stride` apart.
+    fn add[S: Scalar](lanes; products: &Products<'_, S>, to: &mut [S], stride: usize) {
+        lanes.add_products(products, (to, stride));
+    }
 }

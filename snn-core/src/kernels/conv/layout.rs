@@ -81,16 +81,6 @@ pub(super) fn taps_first<S: Scalar>(shape: &ConvShape, w: &[S], width: usize, ro
     kernels
 }
 
-/// The inverse of [`taps_first`] without padding.
-pub(super) fn of_taps_first<S: Scalar>(shape: &ConvShape, kernels: &[S]) -> Vec<S> {
-    let (n, taps) = (shape.group_in(), shape.window_len());
-    let mut w = vec![S::ZERO; kernels.len()];
-    for (from, to) in kernels.chunks(n * taps).zip(w.chunks_mut(n * taps)) {
-        transpose(from, n, [taps, n], to, taps);
-    }
-    w
-}
-
 /// In each kernel `[kh · kw][from_width]` puts row `order[i]` at `i`, cut or filled up with zeros to `to_width`.
 fn reordered<S: Scalar>(kernels: &[S], from_width: usize, to_width: usize, order: &[usize]) -> Aligned<S> {
     let mut to = Aligned::zeros(kernels.len() / from_width * to_width);

@@ -259,18 +259,6 @@ impl Links {
         &self.patches[self.starts[site] as usize..self.starts[site + 1] as usize]
     }
 
-    /// For each run of a patch: where its numbers are in the kernel, and in the frame for the group that begins at
-    /// `offset` in each pixel.
-    #[inline(always)]
-    pub(super) fn runs(&self, patch: Patch, offset: usize) -> impl Iterator<Item = [Range<usize>; 2]> {
-        let [kernel_stride, frame_stride] = self.strides;
-        (0..patch.rows as usize).map(move |row| {
-            let kernel = patch.kernel as usize + row * kernel_stride;
-            let frame = offset + patch.frame as usize + row * frame_stride;
-            [kernel..kernel + patch.len as usize, frame..frame + patch.len as usize]
-        })
-    }
-
     /// Where the group of a channel begins in each pixel of a frame.
     pub(super) fn group_offset(&self, channel: usize) -> usize {
         channel * self.groups / self.channels * self.width
