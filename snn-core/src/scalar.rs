@@ -73,8 +73,8 @@ pub trait Scalar:
     /// products, and their gradients.
     ///
     /// Tangents follow the product rule, `map(a', b, c') + map(a, b', [])`, so that every kernel is written for reals only;
-    /// an empty `c` stands for zeros, and tangents that are all zero are skipped. The first call of `map` gives the values. Lane by lane the result is the same for
-    /// any number of lanes.
+    /// an empty `c` stands for zeros. Tangents of a lane that are all zero are skipped: without those of `a` it is
+    /// `map(a, b', c')`. The first call of `map` gives the values. Lane by lane the result is the same for any number of lanes.
     fn bilinear(a: &[Self], b: &[Self], c: &[Self], map: &Bilinear<'_, Self::Real>) -> Vec<Self>;
 
     /// `c = a · b` or `c += a · b` for row-major matrices; see [`Gemm`].

@@ -145,6 +145,11 @@ pub trait Lanes: Copy {
         choose(rows, taps, best, choices);
     }
 
+    /// For each number of `chosen` that at `taps[k] + i` in `rows` for the chosen `k`.
+    fn pick_f32(self, rows: &[f32], choices: &[u8], taps: &[usize], chosen: &mut [f32]) {
+        pick(rows, choices, taps, chosen);
+    }
+
     /// Writes the numbers of `best` to `taps[k] + i` in `rows` for the chosen `k`, and zero for the others.
     fn spread_f32(self, best: &[f32], choices: &[u8], taps: &[usize], rows: &mut [f32]) {
         spread(best, choices, taps, rows);
@@ -279,6 +284,18 @@ pub trait Lanes: Copy {
         match (as_f32(rows), as_f32_mut(best)) {
             (Some(rows), Some(best)) => self.choose_f32(rows, taps, best, choices),
             _ => choose(rows, taps, best, choices),
+        }
+    }
+
+    /// For each number of `chosen` that at `taps[k] + i` in `rows` for the chosen `k`.
+    ///
+    /// # Panics
+    /// If a slice does not hold them, or a choice is none of the taps.
+    #[inline(always)]
+    fn pick<R: Real>(self, rows: &[R], choices: &[u8], taps: &[usize], chosen: &mut [R]) {
+        match (as_f32(rows), as_f32_mut(chosen)) {
+            (Some(rows), Some(chosen)) => self.pick_f32(rows, choices, taps, chosen),
+            _ => pick(rows, choices, taps, chosen),
         }
     }
 
@@ -418,6 +435,13 @@ fn descend(levels: &[f32; 256], tree: &[f32; 256], x: &mut [f32]) {
         }
         let level = levels[(place & 0xff) as usize];
         *x = if x.is_nan() { *x } else { level };
+    }
+}
+
+#[inline(always)]
+fn pick<R: Real>(rows: &[R], choices: &[u8], taps: &[usize], chosen: &mut [R]) {
+    for (i, (chosen, &choice)) in chosen.iter_mut().zip(choices).enumerate() {
+        *chosen = rows[taps[usize::from(choice)] + i];
     }
 }
 
@@ -787,6 +811,17 @@ pub mod x86 {
         }
 
         #[inline(always)]
+        fn pick_f32(self, rows: &[f32], choices: &[u8], taps: &[usize], chosen: &mut [f32]) {
+            // SAFETY: as above.
+            unsafe {
+                match taps.try_into() {
+                    Ok(four) => pick_registers::<4>(rows, choices, four, chosen),
+                    Err(_) => pick_in_registers(rows, choices, taps, chosen),
+                }
+            }
+        }
+
+        #[inline(always)]
         fn spread_f32(self, best: &[f32], choices: &[u8], taps: &[usize], rows: &mut [f32]) {
             // SAFETY: as above.
             unsafe {
@@ -1022,6 +1057,45 @@ pub mod x86 {
                 bit *= 2;
             }
             found[0]
+        }
+    }
+
+    /// [`pick_in_registers`] for a number of taps that is known when compiling.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn pick_registers<const K: usize>(rows: &[f32], choices: &[u8], taps: &[usize; K], chosen: &mut [f32]) {
+        pick_in_registers(rows, choices, taps, chosen);
+    }
+
+    /// [`Lanes::pick_f32`].
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "the callers have at most 256 taps"
+    )]
+    fn pick_in_registers(rows: &[f32], choices: &[u8], taps: &[usize], chosen: &mut [f32]) {
+        let n = chosen.len();
+        let last = taps.iter().fold(0, |last, &tap| last.max(tap));
+        assert!(choices.len() == n && !taps.is_empty() && last + n <= rows.len());
+        for i in (0..n).step_by(16) {
+            let lanes = first_lanes(n - i);
+            // SAFETY: as in `choose_in_registers`.
+            unsafe {
+                let choice =
+                    _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, choices.as_ptr().add(i).cast()));
+                let mut numbers = _mm512_setzero_ps();
+                let mut found = 0;
+                for k in 0..taps.len() {
+                    let here = _mm512_mask_cmpeq_epi32_mask(lanes, choice, _mm512_set1_epi32(k as i32));
+                    let row = _mm512_maskz_loadu_ps(lanes, rows.as_ptr().add(taps[k] + i));
+                    numbers = _mm512_mask_mov_ps(numbers, here, row);
+                    found |= here;
+                }
+                assert!(found == lanes, "choices among {} taps", taps.len());
+                _mm512_mask_storeu_ps(chosen.as_mut_ptr().add(i), lanes, numbers);
+            }
         }
     }
 

@@ -140,7 +140,8 @@ impl Firing {
         match self.reset_time {
             ResetTime::NextStep => {
                 let (by_spk, by_leaked) = self.reset_partials(self.spike(mem), beta * mem);
-                g * (beta * (S::ONE - by_leaked) - by_spk * self.slope(mem))
+                let stays = beta * (S::ONE - by_leaked);
+                if self.resets_through() { g * (stays - by_spk * self.slope(mem)) } else { g * stays }
             }
             ResetTime::SameStep => g * beta,
         }
@@ -163,9 +164,16 @@ impl Firing {
             ResetTime::NextStep => g_spk * self.slope(mem) + g_mem,
             ResetTime::SameStep => {
                 let (by_spk, by_mem) = self.reset_partials(self.spike(mem), mem);
-                (g_spk - g_mem * by_spk) * self.slope(mem) + g_mem * (S::ONE - by_mem)
+                let g_spk = if self.resets_through() { g_spk - g_mem * by_spk } else { g_spk };
+                g_spk * self.slope(mem) + g_mem * (S::ONE - by_mem)
             }
         }
+    }
+
+    /// Whether the reset passes gradients to the spike: where it does not, slopes need not be found to be multiplied by zero.
+    #[inline(always)]
+    fn resets_through(&self) -> bool {
+        self.reset_grad == ResetGrad::Through && self.reset != Reset::None
     }
 
     /// What a reset takes away: `θ·S`, `leaked·S` or nothing, where `S` is the spike and `leaked` the membrane that a zero

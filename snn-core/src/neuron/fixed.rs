@@ -11,19 +11,16 @@ use std::marker::PhantomData;
 
 /// Evaluates `$op` with `$neuron` as `$lif`, compiled for its rules where these are among the usual ones.
 macro_rules! with_fixed_rules {
-    ($lif:expr, $scalar:ty, $neuron:ident => $op:expr) => {
+    ($lif:expr, $neuron:ident => $op:expr) => {
         with_fixed_rules!(
-            $lif, $scalar, $neuron => $op;
+            $lif, $neuron => $op;
             SnnTorch, LuiNeftci, SpikingJelly, SoftSpikingJelly, Norse, SoftNorse
         )
     };
-    ($lif:expr, $scalar:ty, $neuron:ident => $op:expr; $($rules:ty),+) => {{
-        // Dual numbers are not worth the time to compile.
-        if <$scalar>::IS_REAL {
-            $(if let Some($neuron) = Fixed::<$rules>::of($lif) {
-                return $op;
-            })+
-        }
+    ($lif:expr, $neuron:ident => $op:expr; $($rules:ty),+) => {{
+        $(if let Some($neuron) = Fixed::<$rules>::of($lif) {
+            return $op;
+        })+
         let $neuron = $lif;
         $op
     }};
@@ -31,12 +28,12 @@ macro_rules! with_fixed_rules {
 
 /// The op that runs `lif` over time.
 pub(crate) fn scan<S: Scalar>(lif: Lif) -> Box<dyn NeuronOp<S>> {
-    with_fixed_rules!(lif, S, neuron => Box::new(Scan::new(neuron)))
+    with_fixed_rules!(lif, neuron => Box::new(Scan::new(neuron)))
 }
 
 /// The op that runs `lif` over time with all-to-all recurrence.
 pub(crate) fn recurrent_scan<S: Scalar>(lif: Lif) -> Box<dyn NeuronOp<S>> {
-    with_fixed_rules!(lif, S, neuron => Box::new(Scan::new(neuron).recurrent()))
+    with_fixed_rules!(lif, neuron => Box::new(Scan::new(neuron).recurrent()))
 }
 
 /// The rules of a [`Firing`] as constants.
@@ -149,6 +146,7 @@ mod tests {
     use super::*;
     use crate::neuron::{Placement, Site, StateMap};
     use crate::op::{Backward, Saved};
+    use crate::scalar::Dual;
     use crate::tensor::Tensor;
     use std::sync::Arc;
 
@@ -219,6 +217,27 @@ mod tests {
             assert_same(&|| scan(lif), &|| Box::new(Scan::new(lif)), &[&cur]);
             let general = || -> Box<dyn NeuronOp<f32>> { Box::new(Scan::new(lif).recurrent()) };
             assert_same(&|| recurrent_scan(lif), &general, &[&cur, &weight, &bias]);
+        }
+    }
+
+    #[test]
+    fn fixed_rules_give_the_same_tangents() {
+        let dual = |seed: u64| {
+            let planes = [0, 1, 2].map(|k| noise(&SHAPE, seed + k));
+            let number = |i| Dual::variable(planes[0].as_slice()[i], [1, 2].map(|k| planes[k].as_slice()[i]));
+            Tensor::new(&SHAPE, (0..planes[0].len()).map(number).collect())
+        };
+        let (x, gy) = (dual(11), dual(21));
+        for lif in [Lif::snntorch(0.9), Lif::spikingjelly(2.0), soft(Lif::norse(0.5), ResetGrad::Through)] {
+            let run = |op: &dyn NeuronOp<Dual<f32, 2>>| {
+                let mut saved = Saved::keeping();
+                let y = op.forward(&[&x], &mut saved);
+                let gx = op.backward(&Backward { x: &[&x], y: &y, saved: &saved, gy: &gy, need: &[true] });
+                (y, gx)
+            };
+            let fixed = scan(lif);
+            assert!(format!("{fixed:?}").contains("Fixed"));
+            assert!(run(&*fixed) == run(&Scan::new(lif)), "{lif:?}");
         }
     }
 

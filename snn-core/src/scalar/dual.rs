@@ -2,6 +2,7 @@
 
 use super::{Bilinear, Real, Scalar};
 use crate::kernels::gemm::{self, Gemm, GemmOperand};
+use crate::kernels::planes::Planes;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 /// `v + Σ εₖ dₖ` with `εᵢ εⱼ = 0`: a value and its derivatives in `K` directions, carried together.
@@ -13,6 +14,7 @@ pub struct Dual<T, const K: usize> {
 
 impl<T: Real, const K: usize> Dual<T, K> {
     /// A number with the given tangents.
+    #[inline(always)]
     #[must_use]
     pub fn variable(v: T, tangents: [T; K]) -> Self {
         Self { v, d: tangents }
@@ -22,7 +24,7 @@ impl<T: Real, const K: usize> Dual<T, K> {
     ///
     /// # Panics
     /// If `lane >= K`.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn tangent(self, lane: usize) -> T {
         self.d[lane]
@@ -134,42 +136,21 @@ impl<T: Real, const K: usize> Scalar for Dual<T, K> {
         let (a, b, c) = (Planes::of(a), Planes::of(b), Planes::of(c));
         let value = map(&a.values, &b.values, &c.values);
         let tangent = |lane: usize| {
-            let left = (a.is_lane(lane) || c.is_lane(lane))
-                .then(|| map(&a.tangents[lane], &b.values, &c.tangents[lane]));
-            let right = b.is_lane(lane).then(|| map(&a.values, &b.tangents[lane], &[]));
-            match (left, right) {
-                (Some(mut sum), Some(right)) => {
-                    sum.iter_mut().zip(right).for_each(|(s, r)| *s += r);
-                    sum
-                }
-                (Some(one), None) | (None, Some(one)) => one,
-                (None, None) => vec![T::ZERO; value.len()],
+            let [a_lane, b_lane, c_lane] = [&a, &b, &c].map(|x| &x.tangents[lane][..]);
+            let by_b = |c: &[T]| map(&a.values, b_lane, c);
+            match (a_lane, b_lane, c_lane) {
+                ([], [], []) => [vec![], vec![]],
+                ([], [], _) => [map(&vec![T::ZERO; a.values.len()], &b.values, c_lane), vec![]],
+                ([], ..) => [by_b(c_lane), vec![]],
+                (_, [], _) => [map(a_lane, &b.values, c_lane), vec![]],
+                _ => [map(a_lane, &b.values, c_lane), by_b(&[])],
             }
         };
-        let tangents: [Vec<T>; K] = std::array::from_fn(tangent);
-        let number = |(i, &v): (usize, &T)| Self { v, d: std::array::from_fn(|lane| tangents[lane][i]) };
-        value.iter().enumerate().map(number).collect()
+        let tangents = std::array::from_fn(tangent);
+        Planes::join(&value, &tangents)
     }
 
     fn gemm(shape: Gemm, a: GemmOperand<'_, Self>, b: GemmOperand<'_, Self>, c: &mut [Self]) {
         gemm::dual_gemm(shape, a, b, c);
-    }
-}
-
-/// Dual numbers taken apart: values together, and the tangents of each lane together.
-struct Planes<T, const K: usize> {
-    values: Vec<T>,
-    tangents: [Vec<T>; K],
-}
-
-impl<T: Real, const K: usize> Planes<T, K> {
-    fn of(x: &[Dual<T, K>]) -> Self {
-        let plane = |lane: usize| x.iter().map(|x| x.d[lane]).collect();
-        Self { values: x.iter().map(|x| x.v).collect(), tangents: std::array::from_fn(plane) }
-    }
-
-    /// True if a tangent of the lane is not zero.
-    fn is_lane(&self, lane: usize) -> bool {
-        self.tangents[lane].iter().any(|t| !t.is_zero())
     }
 }

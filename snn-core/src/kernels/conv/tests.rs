@@ -167,3 +167,20 @@ proptest! {
         prop_assert!(near(&weight_grad_pooled(&conv, &windows, &choices, &x_f32, &gy_f32[..y.len()]), &gw));
     }
 }
+
+proptest! {
+    #[test]
+    fn what_windows_chose_is_picked_again(
+        (c_in, c_out, groups) in prop::sample::select(vec![(2, 12, 1), (3, 33, 1), (2, 16, 1), (4, 6, 2)]),
+        window in [1_usize..4, 1_usize..4], density in prop::sample::select(vec![0.05, 0.2, 0.9]), seed: u64,
+    ) {
+        let ([kernel, stride], [padding, dilation]) = ([[3, 3], [1, 1]], [[1, 0], [1, 1]]);
+        let shape = ConvShape { c_in, input: [9, 8], c_out, kernel, stride, padding, dilation, groups };
+        let (conv, windows) = (Conv::from(shape), Windows::new(&shape, window));
+        let f32s = |n, seed, density| numbers(n, seed, density).iter().map(|&v| f32::of_f64(v)).collect::<Vec<_>>();
+        let x = f32s(2 * shape.in_len(), seed, density);
+        let (w, b) = (f32s(c_out * shape.taps(), seed ^ 1, 1.0), f32s(c_out, seed ^ 2, 1.0));
+        let (y, choices) = forward_pooled(&conv, &windows, &x, &w, &b);
+        prop_assert_eq!(forward_chosen(&conv, &windows, &choices, &x, &w, &b), y);
+    }
+}

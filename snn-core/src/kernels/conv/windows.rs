@@ -75,15 +75,7 @@ impl Windows {
 
     /// The chosen number of each window in `rows`.
     pub(super) fn pick<R: Real>(&self, rows: &Rows<&[R]>, choices: &[u8], chosen: &mut [R]) {
-        let (of, pixel) = (self.in_rows(&rows.band), rows.pixel);
-        let (stride, taps) = (choices.len() / of.len().max(1), self.taps(rows.grid, pixel));
-        self.for_each(&of, rows.grid, |i, first| {
-            let (chosen, choices) = (&mut chosen[i * pixel..][..pixel], &choices[i * stride..][..stride]);
-            let numbers = &rows.numbers[first * pixel..];
-            for (channel, (chosen, &choice)) in chosen.iter_mut().zip(choices).enumerate() {
-                *chosen = numbers[taps[usize::from(choice)] + channel];
-            }
-        });
+        pick(self, rows, choices, chosen);
     }
 
     /// Puts each number of `best` `[windows][pixel]` where it was chosen, and zeros elsewhere in its window.
@@ -113,6 +105,17 @@ vectorized! {
         windows.for_each(&of, rows.grid, #[inline(always)] |i, first| {
             let (best, choices) = (&mut best[i * pixel..][..pixel], &mut choices[i * stride..][..pixel]);
             lanes.choose(&rows.numbers[first * pixel..], &taps, best, choices);
+        });
+    }
+}
+
+vectorized! {
+    fn pick[R: Real](lanes; windows: &Windows, rows: &Rows<&[R]>, choices: &[u8], chosen: &mut [R]) {
+        let (of, pixel) = (windows.in_rows(&rows.band), rows.pixel);
+        let (stride, taps) = (choices.len() / of.len().max(1), windows.taps(rows.grid, pixel));
+        windows.for_each(&of, rows.grid, #[inline(always)] |i, first| {
+            let (chosen, choices) = (&mut chosen[i * pixel..][..pixel], &choices[i * stride..][..pixel]);
+            lanes.pick(&rows.numbers[first * pixel..], choices, &taps, chosen);
         });
     }
 }
