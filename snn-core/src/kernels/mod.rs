@@ -16,6 +16,7 @@ pub mod gemm;
 pub mod levels;
 pub mod par;
 pub mod pattern;
+pub mod pool;
 pub mod scan;
 pub mod simd;
 pub mod spike_matmul;
