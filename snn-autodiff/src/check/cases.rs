@@ -2,6 +2,7 @@
 
 use super::{OpCase, Smoothness, noise};
 use snn_core::kernels::conv::ConvShape;
+use snn_core::kernels::pool::SideBySide;
 use snn_core::layer::NeuronKind;
 use snn_core::loss::Loss;
 use snn_core::neuron::{
@@ -179,7 +180,22 @@ fn fixed() -> Vec<OpCase> {
         inputs: inputs([&[5, 2, 3]]),
         smoothness: Smoothness::Surrogate,
     };
-    presets.map(case).into()
+    let mut all: Vec<OpCase> = presets.map(case).into();
+    all.push(pooled());
+    all
+}
+
+/// Neurons with max-pooling as one op.
+fn pooled() -> OpCase {
+    fn op<S: Scalar>() -> Box<dyn Op<S>> {
+        let windows = SideBySide::new([5, 4], [2; 2]);
+        windows
+            .and_then(|windows| NeuronKind::from(Lif::spikingjelly(2.0)).scan().with_max_pool(windows))
+            .unwrap_or_else(|| unreachable!("windows of 2 x 2 fit frames of 5 x 4"))
+    }
+    let name = "PooledScan".to_owned();
+    let inputs = inputs([&[4, 2, 3, 5, 4]]);
+    OpCase { name, real: op(), dual: op(), inputs, smoothness: Smoothness::Surrogate }
 }
 
 fn firings(smoothness: Smoothness) -> Vec<Firing> {

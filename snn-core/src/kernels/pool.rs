@@ -19,6 +19,18 @@ impl SideBySide {
         fits.then_some(Self { frame, kernel })
     }
 
+    /// Height and width of a frame.
+    #[must_use]
+    pub fn frame(self) -> [usize; 2] {
+        self.frame
+    }
+
+    /// Windows from top to bottom and from left to right.
+    #[must_use]
+    pub fn output(self) -> [usize; 2] {
+        [self.rows(), self.columns()]
+    }
+
     /// Numbers of a frame.
     #[must_use]
     pub fn frame_len(self) -> usize {

@@ -19,7 +19,7 @@ mod scale;
 mod still;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use add::{Add, AddBias};
 pub use batch_norm::{BatchNorm, BatchStats, Normalize};
