@@ -2,7 +2,7 @@
 
 use crate::fit::{BadBatch, Batch};
 use crate::tape::{Tape, Var};
-use snn_core::exec::Exec;
+use snn_core::exec::{Exec, Pooling, neuron_and_pool};
 use snn_core::loss::Loss;
 use snn_core::neuron::NeuronOp;
 use snn_core::op::{Backward, Op, SynOps};
@@ -135,6 +135,11 @@ impl Exec for Profiler<'_> {
     fn neuron(&mut self, name: &str, scan: Box<dyn NeuronOp<f32>>, x: &[&Var]) -> Var {
         self.neuron = Some(name.to_owned());
         self.apply(scan, x)
+    }
+
+    fn neuron_pooled(&mut self, name: &str, scan: Box<dyn NeuronOp<f32>>, pool: Pooling, x: &[&Var]) -> Var {
+        self.neuron = Some(name.to_owned());
+        neuron_and_pool(self, scan, pool, x)
     }
 
     fn detach(&mut self, x: &Var) -> Var {

@@ -4,10 +4,11 @@
 //! for gradients; the same calls on dual numbers give Hessian-vector products; wrappers read weights and membranes
 //! through quantizers or count what is done.
 
+use crate::kernels::pool::SideBySide;
 use crate::module::Param;
 use crate::neuron::NeuronOp;
 use crate::op::{Op, Saved};
-use crate::ops::Detach;
+use crate::ops::{Detach, Pool2d};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 use std::marker::PhantomData;
@@ -42,6 +43,19 @@ pub trait Exec {
         self.apply(scan, x)
     }
 
+    /// Runs the neuron layer `name` and pools its output. Interpreters that need not see the output itself override this
+    /// with [`neuron_and_pool`].
+    fn neuron_pooled(
+        &mut self,
+        name: &str,
+        scan: Box<dyn NeuronOp<Self::S>>,
+        pool: Pooling,
+        x: &[&Self::Value],
+    ) -> Self::Value {
+        let spikes = self.neuron(name, scan, x);
+        self.apply(Box::new(pool.pool), &[&spikes])
+    }
+
     /// The same value, as a constant: no gradient flows through it.
     fn detach(&mut self, x: &Self::Value) -> Self::Value {
         self.apply(Box::new(Detach), &[x])
@@ -50,6 +64,31 @@ pub trait Exec {
     /// Names an intermediate value that somebody may want to see (batch statistics, for instance).
     fn record(&mut self, name: &str, value: &Self::Value) {
         let _ = (name, value);
+    }
+}
+
+/// Max-pooling with windows side by side.
+#[derive(Clone, Copy, Debug)]
+pub struct Pooling {
+    /// As an op of its own.
+    pub pool: Pool2d,
+    /// The windows.
+    pub windows: SideBySide,
+}
+
+/// Applies neurons and the pooling of their output, as one op if that is possible.
+pub fn neuron_and_pool<E: Exec>(
+    e: &mut E,
+    scan: Box<dyn NeuronOp<E::S>>,
+    pool: Pooling,
+    x: &[&E::Value],
+) -> E::Value {
+    match scan.with_max_pool(pool.windows) {
+        Some(both) => e.apply(both, x),
+        None => {
+            let spikes = e.apply(scan, x);
+            e.apply(Box::new(pool.pool), &[&spikes])
+        }
     }
 }
 
@@ -104,5 +143,15 @@ impl<S: Scalar> Exec for Eager<'_, S> {
 
     fn apply(&mut self, op: Box<dyn Op<S>>, x: &[&Tensor<S>]) -> Tensor<S> {
         op.forward(x, &mut Saved::discarding())
+    }
+
+    fn neuron_pooled(
+        &mut self,
+        _name: &str,
+        scan: Box<dyn NeuronOp<S>>,
+        pool: Pooling,
+        x: &[&Tensor<S>],
+    ) -> Tensor<S> {
+        neuron_and_pool(self, scan, pool, x)
     }
 }

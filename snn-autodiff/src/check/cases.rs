@@ -1,18 +1,20 @@
 //! Every op and neuron of the core, at settings that cover its branches.
 
 use super::{OpCase, Smoothness, noise};
-use snn_core::Tensor;
 use snn_core::kernels::conv::ConvShape;
+use snn_core::kernels::pool::SideBySide;
 use snn_core::layer::NeuronKind;
 use snn_core::loss::Loss;
 use snn_core::neuron::{
     Alif, CubaLif, Decolle, Dynamics, Firing, Li, Lif, Reset, ResetGrad, ResetTime, Scan, SpikeForward,
 };
+use snn_core::op::{Backward, Op, Saved};
 use snn_core::ops::{
-    Add, AddBias, BatchStats, Concat, Conv2d, Conv2dMaxPool, Detach, Dropout, Linear, MeanTime, Mul,
-    Normalize, Pool2d, PoolKind, Reshape, Scale,
+    Add, AddBias, BatchNorm, BatchStats, Concat, Conv2d, Conv2dMaxPool, Detach, Dropout, Linear, MeanTime,
+    Mul, Normalize, Pool2d, PoolKind, Reshape, Scale,
 };
 use snn_core::surrogate::Surrogate;
+use snn_core::{Scalar, Tensor};
 
 /// One case for every op and neuron, at every setting with derivatives of its own.
 #[must_use]
@@ -65,6 +67,7 @@ fn ops() -> Vec<OpCase> {
         case!("Pool2d sum", Smooth, pool(PoolKind::Sum), inputs([image])),
         case!("BatchStats", Smooth, BatchStats, inputs([image])),
         case!("Normalize", Smooth, Normalize { epsilon: 0.1 }, normalize_inputs()),
+        case!("BatchNorm", Smooth, OwnStatistics, inputs([image, &[4], &[4]])),
         case!("Detach", Smoothness::Surrogate, Detach, inputs([rows])),
     ]
 }
@@ -93,6 +96,33 @@ fn normalize_inputs() -> Vec<Tensor<f64>> {
     let mut inputs = inputs([&[2, 2, 3, 2], &[2, 3], &[3], &[3]]);
     inputs[1] = inputs[1].map(|v: f64| v.abs() + 0.5);
     inputs
+}
+
+/// [`BatchNorm`] of `x` with its statistics, which are no input of their own.
+#[derive(Debug)]
+struct OwnStatistics;
+
+const BATCH_NORM: BatchNorm = BatchNorm { epsilon: 0.1 };
+
+impl<S: Scalar> Op<S> for OwnStatistics {
+    fn name(&self) -> &'static str {
+        "own_statistics"
+    }
+
+    fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
+        let stats = BatchStats.forward(&x[..1], saved);
+        let y = BATCH_NORM.forward(&[x[0], &stats, x[1], x[2]], saved);
+        saved.put(stats);
+        y
+    }
+
+    fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
+        let x = [ctx.x[0], ctx.saved.tensor(0), ctx.x[1], ctx.x[2]];
+        let need = [ctx.need[0], true, ctx.need[1], ctx.need[2]];
+        let mut grads = BATCH_NORM.backward(&Backward { x: &x, need: &need, ..*ctx });
+        grads.remove(1);
+        grads
+    }
 }
 
 fn losses() -> Vec<OpCase> {
@@ -150,7 +180,22 @@ fn fixed() -> Vec<OpCase> {
         inputs: inputs([&[5, 2, 3]]),
         smoothness: Smoothness::Surrogate,
     };
-    presets.map(case).into()
+    let mut all: Vec<OpCase> = presets.map(case).into();
+    all.push(pooled());
+    all
+}
+
+/// Neurons with max-pooling as one op.
+fn pooled() -> OpCase {
+    fn op<S: Scalar>() -> Box<dyn Op<S>> {
+        let windows = SideBySide::new([5, 4], [2; 2]);
+        windows
+            .and_then(|windows| NeuronKind::from(Lif::spikingjelly(2.0)).scan().with_max_pool(windows))
+            .unwrap_or_else(|| unreachable!("windows of 2 x 2 fit frames of 5 x 4"))
+    }
+    let name = "PooledScan".to_owned();
+    let inputs = inputs([&[4, 2, 3, 5, 4]]);
+    OpCase { name, real: op(), dual: op(), inputs, smoothness: Smoothness::Surrogate }
 }
 
 fn firings(smoothness: Smoothness) -> Vec<Firing> {

@@ -17,6 +17,7 @@ pub mod levels;
 pub mod par;
 pub mod pattern;
 pub mod planes;
+pub mod pool;
 pub mod scan;
 pub mod simd;
 pub mod spike_matmul;

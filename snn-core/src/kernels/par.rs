@@ -1,5 +1,6 @@
 //! Splitting independent work over threads, in chunks whose size never depends on the number of threads.
 
+use crate::scalar::Scalar;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -56,6 +57,28 @@ pub(super) unsafe fn build_rows<S: Copy + Send>(
     // SAFETY: `f` wrote each of the `n` numbers, as the caller vouches for.
     unsafe { rows.set_len(n) };
     rows
+}
+
+/// `n_rows` rows of `row_len` zeros that `f(row, numbers)` works on, on all threads in groups of at most `chunk`: a row is made
+/// just before, so that `f` finds it in cache.
+///
+/// # Panics
+/// If `chunk` or `row_len` is zero.
+pub fn build_from_zeros<S: Scalar>(
+    n_rows: usize,
+    row_len: usize,
+    chunk: usize,
+    f: impl Fn(usize, &mut [S]) + Sync,
+) -> Vec<S> {
+    let write = |first: usize, rows: &mut [MaybeUninit<S>]| {
+        for (k, row) in rows.chunks_mut(row_len).enumerate() {
+            row.fill(MaybeUninit::new(S::ZERO));
+            // SAFETY: all of the row was just written.
+            f(first + k, unsafe { row.assume_init_mut() });
+        }
+    };
+    // SAFETY: `write` fills each row.
+    unsafe { build_rows(n_rows, row_len, chunk, write) }
 }
 
 /// [`for_row_chunks`] over two outputs with as many rows: `f(first_row, rows of the first, rows of the second)`.

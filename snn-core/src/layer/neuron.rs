@@ -1,10 +1,11 @@
 //! Neuron layer.
 
-use crate::exec::Exec;
+use crate::exec::{Exec, Pooling};
 use crate::module::Param;
 use crate::neuron::{
     Alif, CubaLif, Decolle, Dynamics, Li, Lif, NeuronOp, Scan, lif_scan, recurrent_lif_scan,
 };
+use crate::ops::Pool2d;
 use crate::scalar::Scalar;
 
 /// Which neuron a layer is made of.
@@ -124,5 +125,18 @@ impl NeuronLayer {
                 e.neuron(&self.name, self.kind.recurrent_scan(), &[x, &weight, &bias])
             }
         }
+    }
+
+    /// Runs the neurons and pools their output, at once if that is possible.
+    pub fn forward_pooled<E: Exec>(&self, e: &mut E, x: &E::Value, pool: &Pool2d) -> E::Value {
+        let windows = match (&self.recurrent, &self.features[..]) {
+            (None, &[_, h, w]) => pool.side_by_side([h, w]),
+            _ => None,
+        };
+        if let Some(windows) = windows {
+            return e.neuron_pooled(&self.name, self.kind.scan(), Pooling { pool: *pool, windows }, &[x]);
+        }
+        let spikes = self.forward(e, x);
+        e.apply(Box::new(*pool), &[&spikes])
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::exec::Exec;
 use crate::module::{Param, Pass, Statistics};
-use crate::ops::{BatchStats, Normalize};
+use crate::op::Op;
+use crate::ops::{BatchNorm, BatchStats, Normalize};
 
 /// Batch normalization over time, samples and space: `<name>.gamma`, `<name>.beta` `[C]`, and the running statistics
 /// `<name>.stats` `[2, C]` (mean, variance).
@@ -27,15 +28,16 @@ impl BatchNormLayer {
 
     /// Normalizes `[T, B, C, …]`.
     pub fn forward<E: Exec>(&self, e: &mut E, x: &E::Value, pass: &Pass) -> E::Value {
-        let stats = match pass.statistics {
-            Statistics::Running => e.param(&self.stats),
+        let epsilon = Self::EPSILON;
+        let (stats, op): (_, Box<dyn Op<E::S>>) = match pass.statistics {
+            Statistics::Running => (e.param(&self.stats), Box::new(Normalize { epsilon })),
             Statistics::Batch => {
                 let stats = e.apply(Box::new(BatchStats), &[x]);
                 e.record(&self.stats.name, &stats);
-                stats
+                (stats, Box::new(BatchNorm { epsilon }))
             }
         };
         let (gamma, beta) = (e.param(&self.gamma), e.param(&self.beta));
-        e.apply(Box::new(Normalize { epsilon: Self::EPSILON }), &[x, &stats, &gamma, &beta])
+        e.apply(op, &[x, &stats, &gamma, &beta])
     }
 }

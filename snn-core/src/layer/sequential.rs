@@ -77,6 +77,10 @@ impl Module for Sequential {
                     layers.next();
                     conv.forward_pooled(e, &x, pool)
                 }
+                (Layer::Neuron(neuron), Some(Layer::Pool(pool))) => {
+                    layers.next();
+                    neuron.forward_pooled(e, &x, pool)
+                }
                 _ => layer.forward(e, &x, pass),
             };
         }

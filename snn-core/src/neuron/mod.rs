@@ -12,6 +12,7 @@ mod firing;
 mod fixed;
 mod li;
 mod lif;
+mod pooled;
 mod recurrent;
 mod scan;
 mod state_map;

@@ -1,15 +1,18 @@
 //! The scan: a neuron layer over all time steps as one op.
 
+use super::pooled::PooledScan;
 use super::recurrent::RecurrentScan;
 use super::{Dynamics, Placement, Site, StateMap};
+use crate::kernels::pool::SideBySide;
 use crate::kernels::scan::{self, fire, fire_backward, integrate, integrate_backward};
 use crate::op::{Backward, Op, Saved};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Neurons that a scan works on at a time: their state stays in the first-level cache.
-const CHUNK: usize = 1024;
+pub(super) const CHUNK: usize = 1024;
 
 /// An op that runs neurons over time: an interpreter may give it a [`StateMap`], or ask for what happens inside.
 pub trait NeuronOp<S: Scalar>: Op<S> {
@@ -19,6 +22,11 @@ pub trait NeuronOp<S: Scalar>: Op<S> {
 
     /// Runs from rest and tells everything: for recorders and calibration, not for training.
     fn trajectory(&self, x: &[&Tensor<S>]) -> Trajectory<S>;
+
+    /// The same neurons with max-pooling of their output as one op, if there is such: the output itself is then seen by nobody.
+    fn with_max_pool(&self, _windows: SideBySide) -> Option<Box<dyn Op<S>>> {
+        None
+    }
 }
 
 /// All that happened in a run of a neuron layer.
@@ -97,32 +105,47 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
 
     /// [`run`](Self::run) with these states.
     fn run_keeping(&self, kept: Kept, cur: &Tensor<S>, start: Option<&ScanState<S>>) -> Trajectory<S> {
+        let mut spikes = Vec::with_capacity(cur.len());
+        let (states, last) =
+            self.run_chunks((kept, CHUNK), cur, start, |chunk| spikes.extend_from_slice(chunk));
+        Trajectory {
+            spikes: Tensor::new(cur.shape(), spikes),
+            states: states.into(),
+            last: ScanState { variables: last.into() },
+        }
+    }
+
+    /// Runs over `cur`, at most `chunk` neurons at a time, and hands their outputs to `emit` in order. Returns the states that
+    /// are kept, and those at the end.
+    pub(super) fn run_chunks(
+        &self,
+        (kept, chunk): (Kept, usize),
+        cur: &Tensor<S>,
+        start: Option<&ScanState<S>>,
+        mut emit: impl FnMut(&[S]),
+    ) -> ([Tensor<S>; N], [Vec<S>; N]) {
         let (n_steps, n) = steps(cur);
         let mut state: [Vec<S>; N] = match start {
             Some(s) => std::array::from_fn(|k| s.variables[k].clone()),
             None => std::array::from_fn(|_| vec![S::ZERO; n]),
         };
-        let mut spikes = Vec::with_capacity(cur.len());
+        let mut spikes = vec![S::ZERO; chunk.min(n)];
         let mut states: [Vec<S>; N] = std::array::from_fn(|_| Vec::with_capacity(cur.len()));
         for t in 0..n_steps {
-            for first in (0..n).step_by(CHUNK) {
-                let last = (first + CHUNK).min(n);
+            for first in (0..n).step_by(chunk) {
+                let last = (first + chunk).min(n);
                 let at = t * n + first..t * n + last;
                 // Zeros that are written just before the numbers in their place are still in cache.
-                spikes.resize(at.end, S::ZERO);
                 states.iter_mut().for_each(|s| s.resize(at.end, S::ZERO));
                 let mut part: [&mut [S]; N] = state.each_mut().map(|s| &mut s[first..last]);
                 let mut trace: [&mut [S]; N] = states.each_mut().map(|s| &mut s[at.clone()]);
                 let site = Site { state: 0, step: t, offset: first };
-                let cur = &cur.as_slice()[at.clone()];
-                self.step((site, kept), cur, &mut part, &mut trace, &mut spikes[at]);
+                let spikes = &mut spikes[..last - first];
+                self.step((site, kept), &cur.as_slice()[at], &mut part, &mut trace, spikes);
+                emit(spikes);
             }
         }
-        Trajectory {
-            spikes: Tensor::new(cur.shape(), spikes),
-            states: states.map(|s| Tensor::new(cur.shape(), s)).into(),
-            last: ScanState { variables: state.into() },
-        }
+        (states.map(|s| Tensor::new(cur.shape(), s)), state)
     }
 
     /// The same scan with its map bound to the learned numbers, which come behind `n_inputs` other inputs.
@@ -266,14 +289,22 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         }
     }
 
-    /// Gradients by the current, and by the numbers that the map learns.
-    fn backward_scan(&self, states: &[&Tensor<S>; N], gy: &Tensor<S>) -> (Tensor<S>, Option<Tensor<S>>) {
-        let (n_steps, n) = steps(gy);
-        let mut g_cur = vec![S::ZERO; gy.len()];
+    /// Gradients by the current, and by the numbers that the map learns, at most `chunk` neurons at a time; `g_out` writes the
+    /// gradients by outputs.
+    pub(super) fn backward_chunks(
+        &self,
+        states: &[&Tensor<S>; N],
+        chunk: usize,
+        mut g_out: impl FnMut(Range<usize>, &mut [S]),
+    ) -> (Tensor<S>, Option<Tensor<S>>) {
+        let shape = states[0].shape();
+        let (n_steps, n) = steps(states[0]);
+        let mut g_cur = vec![S::ZERO; states[0].len()];
         let mut g: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; n]);
+        let mut g_spikes = vec![S::ZERO; chunk.min(n)];
         let mut g_params = vec![S::ZERO; self.map.as_ref().map_or(0, |map| map.n_params())];
-        for first in (0..n).step_by(CHUNK) {
-            let last = (first + CHUNK).min(n);
+        for first in (0..n).step_by(chunk) {
+            let last = (first + chunk).min(n);
             let mut part: [&mut [S]; N] = g.each_mut().map(|s| &mut s[first..last]);
             let slice = |t: usize| states.map(|s| &s.as_slice()[t * n + first..t * n + last]);
             let site = |t: usize| Site { state: 0, step: t, offset: first };
@@ -282,14 +313,15 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
             for t in (0..n_steps).rev() {
                 let before = (t > 0).then(|| slice(t - 1));
                 let at = t * n + first..t * n + last;
-                let g_out = &gy.as_slice()[at.clone()];
-                let step = StepBack { site: site(t), kept: slice(t), before, g_out };
+                let g_spikes = &mut g_spikes[..last - first];
+                g_out(at.clone(), g_spikes);
+                let step = StepBack { site: site(t), kept: slice(t), before, g_out: g_spikes };
                 self.step_backward(&step, &mut carried, &mut part, &mut g_cur[at]);
             }
             g_params.iter_mut().zip(carried.g_params).for_each(|(sum, g)| *sum += g);
         }
-        let features = gy.shape()[2..].iter().product();
-        (Tensor::new(gy.shape(), g_cur), self.params_grad(g_params, features))
+        let features = shape[2..].iter().product();
+        (Tensor::new(shape, g_cur), self.params_grad(g_params, features))
     }
 
     /// These neurons with all-to-all recurrence.
@@ -328,7 +360,9 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Op<S> for Scan<D, S, N> {
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
         let states = std::array::from_fn(|k| ctx.saved.tensor(k));
-        let (g_cur, g_params) = self.bound(ctx.x, 1).backward_scan(&states, ctx.gy);
+        let gy = ctx.gy.as_slice();
+        let (g_cur, g_params) =
+            self.bound(ctx.x, 1).backward_chunks(&states, CHUNK, |at, g_out| g_out.copy_from_slice(&gy[at]));
         let mut grads = vec![ctx.need[0].then_some(g_cur)];
         grads.extend(ctx.x.get(1).map(|_| g_params));
         grads
@@ -342,6 +376,10 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> NeuronOp<S> for Scan<D, S, N> {
 
     fn trajectory(&self, x: &[&Tensor<S>]) -> Trajectory<S> {
         self.bound(x, 1).run(x[0], None)
+    }
+
+    fn with_max_pool(&self, windows: SideBySide) -> Option<Box<dyn Op<S>>> {
+        Some(Box::new(PooledScan::new(self.clone(), windows)))
     }
 }
 

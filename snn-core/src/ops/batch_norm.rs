@@ -1,7 +1,7 @@
-//! Batch normalization, as two ops: the statistics of a batch, and the normalization by given statistics.
+//! Batch normalization: the statistics of a batch, and the normalization by them or by given ones.
 //!
-//! Training composes them, and the gradient through both is the usual one of batch normalization; inference feeds
-//! running statistics to [`Normalize`] alone. Statistics run over time, samples and space of each channel.
+//! Training feeds the statistics of a batch to [`BatchNorm`], whose gradient is that through both; inference feeds running
+//! statistics to [`Normalize`]. Statistics run over time, samples and space of each channel.
 //!
 //! # References
 //! Ioffe, Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift", 2015
@@ -10,7 +10,8 @@
 //! the gain's initial value.
 
 use crate::kernels::channels::{self, Runs};
-use crate::kernels::par::{for_row_chunks, map_chunks};
+use crate::kernels::par::{build_from_zeros, map_chunks};
+use crate::kernels::sums;
 use crate::op::{Backward, Op, Saved};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -48,23 +49,61 @@ impl Layout {
         Runs { channels: self.channels, space: self.space }
     }
 
-    /// The sum over each channel `c` of `of(c)` of the entries of two tensors.
-    fn channel_sums<S: Scalar, G: Fn(S, S) -> S>(
+    /// The sums over each channel `c` of both functions `of(c)` of the entries of two tensors.
+    fn channel_sums<S: Scalar, G: Fn(S, S) -> S, H: Fn(S, S) -> S>(
         self,
         x: [&[S]; 2],
-        of: impl Fn(usize) -> G + Sync,
-    ) -> Vec<S> {
+        of: impl Fn(usize) -> (G, H) + Sync,
+    ) -> [Vec<S>; 2] {
         let parts = map_chunks(self.frames, FRAMES_PER_TASK, |frames| {
-            let mut sums = vec![S::ZERO; self.channels];
+            let mut sums = vec![[S::ZERO; 2]; self.channels];
             let at = frames.start * self.frame_len()..frames.end * self.frame_len();
             channels::add_sums(self.runs(), x.map(|x| &x[at.clone()]), &of, &mut sums);
             sums
         });
-        let mut total = vec![S::ZERO; self.channels];
-        for part in parts {
-            total.iter_mut().zip(part).for_each(|(t, p)| *t += p);
+        let sum = |k: usize| {
+            let mut total = vec![S::ZERO; self.channels];
+            for part in &parts {
+                total.iter_mut().zip(part).for_each(|(t, p)| *t += p[k]);
+            }
+            total
+        };
+        [sum(0), sum(1)]
+    }
+
+    /// Mean and biased variance of each channel, in one pass over memory.
+    ///
+    /// A run of `space` entries has its own mean `m`, and all runs are of one length, so that
+    /// `Σ (x − μ)² = Σ over runs of (Σ (x − m)² + space · (m − μ)²)`.
+    fn moments<S: Scalar>(self, x: &[S]) -> [Vec<S>; 2] {
+        let parts = map_chunks(self.frames, FRAMES_PER_TASK, |frames| {
+            let mut parts = [(); 2].map(|()| vec![S::ZERO; frames.len() * self.channels]);
+            let [means, squares] = &mut parts;
+            let at = frames.start * self.frame_len()..frames.end * self.frame_len();
+            channels::moments(self.runs(), &x[at], means, squares);
+            parts
+        });
+        let means = || parts.iter().flat_map(|[means, _]| means.chunks(self.channels));
+        let [per_frame, per_entry] = [self.frames as f64, self.n()].map(|n| S::from_f64(1.0 / n));
+        let distances = |mean: &[S], f: fn(S) -> S| {
+            let mut sum = vec![S::ZERO; self.channels];
+            for row in means() {
+                sum.iter_mut().zip(row.iter().zip(mean)).for_each(|(sum, (&m, &mean))| *sum += f(m - mean));
+            }
+            sum
+        };
+        let mut mean = vec![S::ZERO; self.channels];
+        // The second round adds what the first lost by rounding.
+        for _ in 0..2 {
+            let rest = distances(&mean, |d| d);
+            mean.iter_mut().zip(rest).for_each(|(mean, rest)| *mean += rest * per_frame);
         }
-        total
+        let between = distances(&mean, |d| d * d);
+        let mut within = vec![S::ZERO; self.channels];
+        parts.iter().for_each(|[_, squares]| sums::add_rows(&mut within, squares));
+        let variance = within.into_iter().zip(between).map(|(w, b)| w * per_entry + b * per_frame);
+        let variance = variance.collect();
+        [mean, variance]
     }
 
     /// The tensor whose entries in channel `c` are `of(c)` of those of two tensors.
@@ -74,12 +113,11 @@ impl Layout {
         x: [&[S]; 2],
         of: impl Fn(usize) -> G + Sync,
     ) -> Tensor<S> {
-        let mut out = Tensor::zeros(shape);
-        for_row_chunks(out.as_mut_slice(), self.frame_len(), FRAMES_PER_TASK, |first, out| {
-            let at = first * self.frame_len()..first * self.frame_len() + out.len();
+        let out = build_from_zeros(self.frames, self.frame_len(), FRAMES_PER_TASK, |frame, out| {
+            let at = frame * self.frame_len()..(frame + 1) * self.frame_len();
             channels::map(self.runs(), x.map(|x| &x[at.clone()]), &of, out);
         });
-        out
+        Tensor::new(shape, out)
     }
 }
 
@@ -97,15 +135,7 @@ impl<S: Scalar> Op<S> for BatchStats {
 
     fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
         let layout = Layout::of("batch_stats", x[0].shape());
-        let (x, inverse) = (x[0].as_slice(), S::from_f64(1.0 / layout.n()));
-        let sums = layout.channel_sums([x, x], |_| |v, _| v);
-        let mean: Vec<S> = sums.iter().map(|&s| s * inverse).collect();
-        let squares = layout.channel_sums([x, x], |c| {
-            let mean = mean[c];
-            move |v, _| (v - mean) * (v - mean)
-        });
-        let variance = squares.iter().map(|&s| s * inverse);
-        Tensor::new(&[2, layout.channels], mean.iter().copied().chain(variance).collect())
+        Tensor::new(&[2, layout.channels], layout.moments(x[0].as_slice()).concat())
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
@@ -134,33 +164,46 @@ pub struct Normalize {
     pub epsilon: f32,
 }
 
-impl Normalize {
-    /// `1/√(v + ε)` of each channel.
-    fn inverse_std_dev<S: Scalar>(self, variance: &[S]) -> Vec<S> {
-        let epsilon = S::from_f64(f64::from(self.epsilon));
-        variance.iter().map(|&v| S::ONE / (v + epsilon).sqrt()).collect()
-    }
-}
-
-/// The inputs of a call to [`Normalize`], checked.
+/// The inputs of a call to [`Normalize`] or [`BatchNorm`], checked.
 struct Inputs<'a, S> {
     layout: Layout,
     x: &'a [S],
     mean: &'a [S],
-    variance: &'a [S],
-    gain: &'a [S],
     shift: &'a [S],
+    /// `1/√(v + ε)` of each channel.
+    r: Vec<S>,
+    /// `γ/√(v + ε)` of each channel.
+    slope: Vec<S>,
 }
 
 impl<'a, S: Scalar> Inputs<'a, S> {
-    fn of(x: &[&'a Tensor<S>]) -> Self {
-        let layout = Layout::of("normalize", x[0].shape());
+    fn of(op: &str, x: &[&'a Tensor<S>], epsilon: f32) -> Self {
+        let layout = Layout::of(op, x[0].shape());
         let c = layout.channels;
         let fits = x[1].shape() == [2, c] && x[2].shape() == [c] && x[3].shape() == [c];
-        assert!(fits, "normalize: shapes {:?}", x.iter().map(|t| t.shape()).collect::<Vec<_>>());
+        assert!(fits, "{op}: shapes {:?}", x.iter().map(|t| t.shape()).collect::<Vec<_>>());
         let (mean, variance) = x[1].as_slice().split_at(c);
         let [x, gain, shift] = [x[0], x[2], x[3]].map(Tensor::as_slice);
-        Self { layout, x, mean, variance, gain, shift }
+        let epsilon = S::from_f64(f64::from(epsilon));
+        let r: Vec<S> = variance.iter().map(|&v| S::ONE / (v + epsilon).sqrt()).collect();
+        let slope = gain.iter().zip(&r).map(|(&g, &r)| g * r).collect();
+        Self { layout, x, mean, shift, r, slope }
+    }
+
+    /// `γ·(x − μ)/√(v + ε) + β`.
+    fn normalized(&self, shape: &[usize]) -> Tensor<S> {
+        self.layout.build(shape, [self.x, self.x], |c| {
+            let (mean, slope, shift) = (self.mean[c], self.slope[c], self.shift[c]);
+            move |v, _| (v - mean) * slope + shift
+        })
+    }
+
+    /// `Σ gy·x̂` and `Σ gy` of each channel: the gradients by gain and shift.
+    fn sums(&self, gy: &[S]) -> [Vec<S>; 2] {
+        self.layout.channel_sums([gy, self.x], |c| {
+            let (mean, r) = (self.mean[c], self.r[c]);
+            (move |g, v| g * (v - mean) * r, |g, _| g)
+        })
     }
 }
 
@@ -170,42 +213,67 @@ impl<S: Scalar> Op<S> for Normalize {
     }
 
     fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
-        let a = Inputs::of(x);
-        let r = self.inverse_std_dev(a.variance);
-        let slope: Vec<S> = a.gain.iter().zip(&r).map(|(&g, &r)| g * r).collect();
-        a.layout.build(x[0].shape(), [a.x, a.x], |c| {
-            let (mean, slope, shift) = (a.mean[c], slope[c], a.shift[c]);
-            move |v, _| (v - mean) * slope + shift
-        })
+        Inputs::of("normalize", x, self.epsilon).normalized(x[0].shape())
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
-        let a = Inputs::of(ctx.x);
+        let a = Inputs::of("normalize", ctx.x, self.epsilon);
         let (gy, n) = (ctx.gy.as_slice(), a.layout.channels);
-        let r = self.inverse_std_dev(a.variance);
-        let slope: Vec<S> = a.gain.iter().zip(&r).map(|(&g, &r)| g * r).collect();
         let scaled = |c: usize| {
-            let slope = slope[c];
+            let slope = a.slope[c];
             move |g, _| g * slope
         };
         let gx = ctx.grad(0, || a.layout.build(ctx.x[0].shape(), [gy, gy], scaled));
         if !ctx.need[1..].contains(&true) {
             return vec![gx, None, None, None];
         }
-        let g_shift = a.layout.channel_sums([gy, gy], |_| |g, _| g);
-        let g_gain = a.layout.channel_sums([gy, a.x], |c| {
-            let (mean, r) = (a.mean[c], r[c]);
-            move |g, v| g * (v - mean) * r
-        });
+        let [g_gain, g_shift] = a.sums(gy);
         let g_stats = || {
             let half = S::from_f64(0.5);
-            let g_mean = (0..n).map(|c| -(slope[c] * g_shift[c]));
-            let g_variance = (0..n).map(|c| -(half * slope[c] * r[c] * g_gain[c]));
+            let g_mean = (0..n).map(|c| -(a.slope[c] * g_shift[c]));
+            let g_variance = (0..n).map(|c| -(half * a.slope[c] * a.r[c] * g_gain[c]));
             Tensor::new(&[2, n], g_mean.chain(g_variance).collect())
         };
         let g_stats = ctx.grad(1, g_stats);
         let vector = |v: Vec<S>| Tensor::new(&[n], v);
         vec![gx, g_stats, ctx.grad(2, || vector(g_gain)), ctx.grad(3, || vector(g_shift))]
+    }
+}
+
+/// [`Normalize`] by the statistics of `x` itself.
+///
+/// Inputs: as of [`Normalize`], with the output of [`BatchStats`] on `x` as statistics: their tangents are taken as they come,
+/// and their gradient is part of that of `x`, so that they have none of their own. Backward, with means over the `n` entries
+/// of a channel: `gx = γ·r·(gy − mean(gy) − x̂·mean(gy·x̂))`, `gγ = Σ gy·x̂`, `gβ = Σ gy`. Saved: nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// Added to the variance; 1e-5 is usual.
+    pub epsilon: f32,
+}
+
+impl<S: Scalar> Op<S> for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
+        Inputs::of("batch_norm", x, self.epsilon).normalized(x[0].shape())
+    }
+
+    fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
+        let a = Inputs::of("batch_norm", ctx.x, self.epsilon);
+        let (gy, n) = (ctx.gy.as_slice(), a.layout.channels);
+        let [g_gain, g_shift] = a.sums(gy);
+        let gx = ctx.grad(0, || {
+            let inverse = S::from_f64(1.0 / a.layout.n());
+            a.layout.build(ctx.x[0].shape(), [gy, a.x], |c| {
+                let (mean, slope, g_mean) = (a.mean[c], a.slope[c], g_shift[c] * inverse);
+                let by_distance = a.r[c] * g_gain[c] * inverse;
+                move |g, v| slope * (g - g_mean - (v - mean) * by_distance)
+            })
+        });
+        let vector = |v: Vec<S>| Tensor::new(&[n], v);
+        vec![gx, None, ctx.grad(2, || vector(g_gain)), ctx.grad(3, || vector(g_shift))]
     }
 }
 
@@ -247,26 +315,32 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_through_both_ops_is_that_of_batch_norm() {
+    fn the_gradient_of_batch_norm_is_that_through_statistics_and_normalization() {
         let x = input();
         let gy = Tensor::new(&[2, 1, 2, 2], vec![0.3, -1.0, 0.7, 0.2, 1.1, 0.4, -0.6, 0.9]);
-        let (gain, shift) = (Tensor::new(&[2], vec![1.5, 0.5]), Tensor::zeros(&[2]));
+        let (gain, shift) = (Tensor::new(&[2], vec![1.5, 0.5]), Tensor::new(&[2], vec![0.1, -0.2]));
         let stats = forward(&BatchStats, &[&x]);
-        let direct = backward(&Normalize { epsilon: 1e-5 }, &[&x, &stats, &gain, &shift], &gy);
-        let mut got = backward(&BatchStats, &[&x], &direct[1])[0].clone();
-        got.add_assign(&direct[0]);
-        // Ioffe and Szegedy: gx = γ·r·(gy − mean(gy) − x̂·mean(gy·x̂))
-        let layout = Layout::of("test", x.shape());
-        let epsilon = f64::from(1e-5_f32);
-        let r = |c: usize| 1.0 / (stats.as_slice()[2 + c] + epsilon).sqrt();
-        let hat = &|c: usize, v: f64| (v - stats.as_slice()[c]) * r(c);
-        let both = [gy.as_slice(), x.as_slice()];
-        let mean_g = layout.channel_sums(both, |_| |g, _| g / 4.0);
-        let mean_gh = layout.channel_sums(both, |c| move |g, v| g * hat(c, v) / 4.0);
-        let want = layout.build(x.shape(), both, |c| {
-            let (slope, mean_g, mean_gh) = (gain.as_slice()[c] * r(c), mean_g[c], mean_gh[c]);
-            move |g, v| slope * (g - mean_g - hat(c, v) * mean_gh)
-        });
-        assert_close("gx", got.as_slice(), want.as_slice(), 1e-12, 1e-12);
+        let inputs = [&x, &stats, &gain, &shift];
+        let (whole, epsilon) = (BatchNorm { epsilon: 1e-5 }, 1e-5);
+        assert_eq!(forward(&whole, &inputs), forward(&Normalize { epsilon }, &inputs));
+        let direct = backward(&Normalize { epsilon }, &inputs, &gy);
+        let mut gx = backward(&BatchStats, &[&x], &direct[1])[0].clone();
+        gx.add_assign(&direct[0]);
+        let got = backward(&whole, &inputs, &gy);
+        for (got, want) in got.iter().zip([&gx, &direct[2], &direct[3]]) {
+            assert_close("gradient", got.as_slice(), want.as_slice(), 1e-12, 1e-12);
+        }
+    }
+
+    #[test]
+    fn statistics_are_exact_far_from_zero() {
+        let at = |i: u64| 1e5 + 2.0 * (i % 2) as f32;
+        for shape in [[40, 2, 1, 37], [40, 74, 1, 1]] {
+            let n: usize = shape.iter().product();
+            let x = Tensor::<f32>::new(&shape, (0..n as u64).map(at).collect());
+            let stats = forward(&BatchStats, &[&x]);
+            assert_close("mean", &stats.as_slice()[..1], &[1e5 + 1.0], 1e-6, 0.0);
+            assert_close("variance", &stats.as_slice()[1..], &[1.0], 0.02, 0.0);
+        }
     }
 }

@@ -19,10 +19,10 @@ mod scale;
 mod still;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use add::{Add, AddBias};
-pub use batch_norm::{BatchStats, Normalize};
+pub use batch_norm::{BatchNorm, BatchStats, Normalize};
 pub use concat::Concat;
 pub use conv2d::Conv2d;
 pub use conv2d_max_pool::Conv2dMaxPool;

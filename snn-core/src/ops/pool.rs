@@ -1,6 +1,7 @@
 //! Pooling over image windows.
 
-use crate::kernels::par::for_row_chunks;
+use crate::kernels::par::{build_from_zeros, for_row_chunks, for_row_chunks_2};
+use crate::kernels::pool::{self, SideBySide};
 use crate::op::{Backward, Op, Saved};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -23,8 +24,8 @@ pub enum PoolKind {
 ///
 /// Input: `x` of shape `[T, B, C, H, W]`; output `[T, B, C, (H − kh)/sh + 1, (W − kw)/sw + 1]` (rounded down). Forward:
 /// the mean, maximum or sum of each window. Backward: each window's gradient goes to its entries (divided by
-/// `kh · kw` for the mean), or to its greatest entry. Saved: for the maximum, the index of each window's greatest entry
-/// within its frame.
+/// `kh · kw` for the mean), or to its greatest entry. Saved: for the maximum, the index of each window's greatest entry,
+/// within the window if windows lie side by side, else within the frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pool2d {
     /// What is computed.
@@ -57,6 +58,11 @@ impl Geometry {
 
     fn out_len(&self) -> usize {
         self.out[0] * self.out[1]
+    }
+
+    /// The shape of the output for inputs of this shape.
+    fn output(&self, shape: &[usize]) -> [usize; 5] {
+        [shape[0], shape[1], shape[2], self.out[0], self.out[1]]
     }
 }
 
@@ -127,10 +133,32 @@ impl Pool2d {
         });
     }
 
-    /// For each window the index, within its frame, of its greatest entry.
-    fn argmax<S: Scalar>(&self, g: Geometry, x: &[S], n_frames: usize) -> Vec<u32> {
+    /// The windows, if a maximum is taken over windows side by side.
+    #[must_use]
+    pub fn side_by_side(&self, frame: [usize; 2]) -> Option<SideBySide> {
+        let windows = || SideBySide::new(frame, self.kernel);
+        (self.kind == PoolKind::Max && self.kernel == self.stride).then(windows).flatten()
+    }
+
+    /// The greatest entry of each window, the first of equals, and its index within its frame: for ops that move other
+    /// numbers than those that they compare.
+    ///
+    /// # Panics
+    /// As the op.
+    #[must_use]
+    pub fn greatest<S: Scalar>(&self, x: &Tensor<S>) -> (Tensor<S>, Vec<u32>) {
+        let g = self.geometry(x.shape());
+        let mut y = Tensor::zeros(&g.output(x.shape()));
+        let best = self.argmax(g, x.as_slice(), y.len());
+        let out = y.as_mut_slice();
+        for_each_best(g, &best, |i, o| out[o] = x.as_slice()[i]);
+        (y, best)
+    }
+
+    /// For each of `n` windows the index, within its frame, of its greatest entry.
+    fn argmax<S: Scalar>(&self, g: Geometry, x: &[S], n: usize) -> Vec<u32> {
         let (width, stride) = (g.out[1], self.stride[1]);
-        let mut best = vec![0_u32; n_frames * g.out_len()];
+        let mut best = vec![0_u32; n];
         for_row_chunks(&mut best, g.out_len(), FRAMES_PER_TASK, |first, frames| {
             for (k, best) in frames.chunks_mut(g.out_len()).enumerate() {
                 let frame = &x[(first + k) * g.frame_len()..][..g.frame_len()];
@@ -164,26 +192,30 @@ impl<S: Scalar> Op<S> for Pool2d {
     }
 
     fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
-        let (shape, x) = (x[0].shape(), x[0].as_slice());
-        let g = self.geometry(shape);
-        let n_frames = shape[..3].iter().product();
-        let mut y = Tensor::zeros(&[shape[0], shape[1], shape[2], g.out[0], g.out[1]]);
-        if self.kind == PoolKind::Max {
-            let best = self.argmax(g, x, n_frames);
-            let out = y.as_mut_slice();
-            for_each_best(g, &best, |i, o| out[o] = x[i]);
-            saved.put_indices(best);
-        } else {
-            self.sum(g, x, y.as_mut_slice());
+        let g = self.geometry(x[0].shape());
+        if let Some(windows) = self.side_by_side(g.frame) {
+            let (y, choices) = choose(windows, x[0].as_slice());
+            saved.put_small_indices(choices);
+            return Tensor::new(&g.output(x[0].shape()), y);
         }
+        if self.kind == PoolKind::Max {
+            let (y, best) = self.greatest(x[0]);
+            saved.put_indices(best);
+            return y;
+        }
+        let mut y = Tensor::zeros(&g.output(x[0].shape()));
+        self.sum(g, x[0].as_slice(), y.as_mut_slice());
         y
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
         let gx = || {
-            let g = self.geometry(ctx.x[0].shape());
-            let gy = ctx.gy.as_slice();
-            let mut gx = Tensor::zeros(ctx.x[0].shape());
+            let (shape, gy) = (ctx.x[0].shape(), ctx.gy.as_slice());
+            let g = self.geometry(shape);
+            if let Some(windows) = self.side_by_side(g.frame) {
+                return Tensor::new(shape, spread(windows, gy, ctx.saved.small_indices()));
+            }
+            let mut gx = Tensor::zeros(shape);
             let entries = gx.as_mut_slice();
             if self.kind == PoolKind::Max {
                 for_each_best(g, ctx.saved.indices(), |i, o| entries[i] += gy[o]);
@@ -196,10 +228,32 @@ impl<S: Scalar> Op<S> for Pool2d {
     }
 }
 
+/// The greatest number of each window of all frames, and its index in the window.
+fn choose<S: Scalar>(windows: SideBySide, x: &[S]) -> (Vec<S>, Vec<u8>) {
+    let (frame, count) = (windows.frame_len(), windows.count());
+    let n = x.len() / frame * count;
+    let (mut y, mut choices) = (vec![S::ZERO; n], vec![0; n]);
+    for_row_chunks_2((&mut y, count), (&mut choices, count), FRAMES_PER_TASK, |first, y, choices| {
+        let x = &x[first * frame..][..y.len() / count * frame];
+        pool::choose(windows, x, y, choices);
+    });
+    (y, choices)
+}
+
+/// Frames with the number of each window where it was chosen, and zeros elsewhere.
+fn spread<S: Scalar>(windows: SideBySide, gy: &[S], choices: &[u8]) -> Vec<S> {
+    let (frame, count) = (windows.frame_len(), windows.count());
+    build_from_zeros(gy.len() / count, frame, FRAMES_PER_TASK, |i, to| {
+        let at = i * count..(i + 1) * count;
+        pool::spread(windows, &gy[at.clone()], &choices[at], to);
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ops::testing::{backward, forward};
+    use crate::scalar::Dual;
     use proptest::prelude::*;
 
     fn pool(kind: PoolKind) -> Pool2d {
@@ -284,6 +338,26 @@ mod tests {
                 let got = forward(&pool, &[&x]);
                 snn_testkit::assert_close("pool", got.as_slice(), &by_definition(&pool, &x), 1e-12, 1e-12);
             }
+        }
+
+        /// Spikes, so that most windows have equals.
+        #[test]
+        fn windows_side_by_side_choose_as_any_others(
+            kernel in [1_usize..4, 1_usize..4], extra in [0_usize..20, 0_usize..20], seed in any::<u64>(),
+        ) {
+            let pool = Pool2d { kind: PoolKind::Max, kernel, stride: kernel };
+            let shape = [2, 1, 3, kernel[0] + extra[0], kernel[1] + extra[1]];
+            let draw = |i: u64| crate::rng::counter_uniform(seed, i);
+            let n = shape.iter().product::<usize>() as u64;
+            let x = Tensor::new(&shape, (0..n).map(|i| (4.0 * draw(i)).floor()).collect());
+            let (want, best) = pool.greatest(&x);
+            prop_assert_eq!(&forward(&pool, &[&x]), &want);
+            let gy = want.map(|y| y + 0.5);
+            let (g, mut gx) = (pool.geometry(&shape), Tensor::zeros(&shape));
+            for_each_best(g, &best, |i, o| gx.as_mut_slice()[i] = gy.as_slice()[o]);
+            prop_assert_eq!(&backward(&pool, &[&x], &gy)[0], &gx);
+            let dual = x.map(|x| Dual::<f32, 2>::variable(x, [-x, x]));
+            prop_assert_eq!(forward(&pool, &[&dual]), pool.greatest(&dual).0);
         }
     }
 }

@@ -125,11 +125,10 @@ impl<S: Scalar> Op<S> for GreatestPart {
         let unit = self.split.unit::<f64>();
         let sums = x[0].as_slice().iter().zip(x[1].as_slice());
         let sums = Tensor::new(x[0].shape(), sums.map(|(l, h)| l.to_f64() + unit * h.to_f64()).collect());
-        let mut best = Saved::keeping();
-        let pooled = Op::<f64>::forward(&self.pool, &[&sums], &mut best);
+        let (pooled, best) = self.pool.greatest(&sums);
         let (from, n_frames) = (x[self.input()].as_slice(), sums.shape()[..3].iter().product());
-        let values = entries(best.indices(), sums.shape(), n_frames).map(|i| from[i]).collect();
-        saved.put_indices(best.indices().to_vec());
+        let values = entries(&best, sums.shape(), n_frames).map(|i| from[i]).collect();
+        saved.put_indices(best);
         Tensor::new(pooled.shape(), values)
     }
 
