@@ -1,5 +1,6 @@
 //! Nonzero numbers as lists: where they are and what they are.
 
+use super::simd::Lanes;
 use crate::scalar::Scalar;
 use crate::vectorized;
 use std::ops::Range;
@@ -63,9 +64,14 @@ impl<S: Scalar> Events<S> {
 
     /// [`Self::pairs`] of those at some sites.
     #[inline(always)]
-    pub(super) fn pairs_at(&self, plane: usize, at: Range<u32>) -> impl Iterator<Item = (u32, S)> {
+    pub(super) fn pairs_at(
+        &self,
+        lanes: impl Lanes,
+        plane: usize,
+        at: Range<u32>,
+    ) -> impl Iterator<Item = (u32, S)> {
         let (sites, values) = self.of_plane(plane);
-        among(sites, at).map(move |i| (sites[i], if values.is_empty() { S::ONE } else { values[i] }))
+        among(lanes, sites, at).map(move |i| (sites[i], if values.is_empty() { S::ONE } else { values[i] }))
     }
 
     /// Sites and values of planes that follow each other; no values stand for ones.
@@ -78,10 +84,9 @@ impl<S: Scalar> Events<S> {
 
 /// Where those of a range are among rising sites, of which there are few.
 #[inline(always)]
-pub(super) fn among(sites: &[u32], range: Range<u32>) -> Range<usize> {
-    let below = |end: u32| sites.iter().map(|&site| usize::from(site < end)).sum::<usize>();
-    let start = below(range.start);
-    start..below(range.end).max(start)
+pub(super) fn among(lanes: impl Lanes, sites: &[u32], range: Range<u32>) -> Range<usize> {
+    let start = lanes.count_below(sites, range.start);
+    start..lanes.count_below(sites, range.end).max(start)
 }
 
 vectorized! {

@@ -136,7 +136,32 @@ proptest! {
     fn sliding_sums_equal_the_definition(shape in sliding_shapes(), n_frames in 1_usize..4, seed: u64) {
         let n_nonzero = count_nonzero(&numbers(n_frames * shape.in_len(), seed, 0.25));
         prop_assert!(slide::pays(&shape, shape.pixel(shape.c_out), n_nonzero, n_frames));
+        prop_assert!(slide::fits_backward(&shape, (shape.kernel[1] * shape.c_in).next_multiple_of(16)));
         prop_assert!(equals_the_definition(&shape, n_frames, 0.25, seed));
+    }
+
+    #[test]
+    fn gradients_of_windows_are_those_of_what_they_chose(
+        shape in prop_oneof![sliding_shapes(), shapes()], density in prop::sample::select(vec![0.05, 0.9]), seed: u64,
+    ) {
+        let [h, wd] = shape.output();
+        let size = [h.min(2), wd.min(2)];
+        let (conv, windows, n) = (Conv::from(shape), Windows::new(&shape, size), (h / size[0]) * (wd / size[1]));
+        let x = numbers(2 * shape.in_len(), seed, density);
+        let w = numbers(shape.c_out * shape.taps(), seed ^ 1, 1.0);
+        let (y, choices) = forward_pooled(&conv, &windows, &x, &w, &[]);
+        let (gy, mut all) = (numbers(y.len(), seed ^ 3, 0.7), vec![0.0; 2 * shape.out_len()]);
+        for (i, &g) in gy.iter().enumerate() {
+            let (plane, window) = (i / n, i % n);
+            let at = (plane / shape.c_out * n + window) * shape.pixel(shape.c_out) + plane % shape.c_out;
+            let (k, across) = (usize::from(choices[at]), wd / size[1]);
+            let row = window / across * size[0] + k / size[1];
+            all[(plane * h + row) * wd + window % across * size[1] + k % size[1]] = g;
+        }
+        let gx = input_grad_pooled(&conv, &windows, &choices, &w, &gy);
+        prop_assert!(close(&gx, &input_grad(&conv, &w, &all)));
+        let gw = weight_grad_pooled(&conv, &windows, &choices, &x, &gy);
+        prop_assert!(close(&gw, &weight_grad(&conv, &x, &all)));
     }
 
     #[test]
