@@ -23,8 +23,9 @@ pub use windows::Windows;
 use super::aligned::Aligned;
 use super::events::Events;
 use super::par;
+use super::pattern::Pattern;
+use super::spike_matmul::Sparse;
 use crate::scalar::{Real, Scalar};
-use crate::vectorized;
 use events::Band;
 use layout::Rows;
 use links::{Grid, KernelRows, Links};
@@ -86,12 +87,27 @@ impl ConvShape {
         std::array::from_fn(|i| (self.input[i] + 2 * self.padding[i] - window[i]) / self.stride[i] + 1)
     }
 
+    /// `x` `[F, C_in, H, W]` with a row for each channel of each frame, whose pattern is found unless it is known.
+    #[must_use]
+    pub fn frames<'a, R: Real>(&self, x: &'a [R], known: Option<&'a Pattern>) -> Sparse<'a, R> {
+        Sparse::new(x, self.plane(), known)
+    }
+
+    fn n_frames<R: Real>(&self, x: &Sparse<'_, R>) -> usize {
+        x.numbers().len() / self.in_len()
+    }
+
+    /// The events of some frames, those of a channel in a plane.
+    fn events<R: Real>(&self, x: &Sparse<'_, R>, frames: &Range<usize>) -> Events<R> {
+        Events::of(x.numbers(), x.pattern(), frames.start * self.c_in..frames.end * self.c_in)
+    }
+
     fn in_len(&self) -> usize {
         self.c_in * self.plane()
     }
 
     /// Pixels of an input frame.
-    fn plane(&self) -> usize {
+    pub(crate) fn plane(&self) -> usize {
         self.input[0] * self.input[1]
     }
 
@@ -201,11 +217,12 @@ impl Conv {
 }
 
 /// `y[f] = w ⋆ x[f] + b` for each frame: `x` `[F, C_in, H, W]`, `w` `[C_out, C_in/groups, kh, kw]`, `b` `[C_out]` or empty.
-pub fn forward<R: Real>(conv: &Conv, x: &[R], w: &[R], b: &[R]) -> Vec<R> {
+/// `x` has a row for each channel of each frame.
+pub fn forward<R: Real>(conv: &Conv, x: &Sparse<'_, R>, w: &[R], b: &[R]) -> Vec<R> {
     let (shape, product) = (&conv.shape, Product::new(conv, Part::all(conv), x, w, b));
-    let (n, len) = (x.len() / shape.in_len(), shape.out_len());
+    let (n, len) = (shape.n_frames(x), shape.out_len());
     let write = |first: usize, y: &mut [MaybeUninit<R>]| {
-        product.for_each_band(frames(x, shape.in_len(), first, y.len() / len), |frame, rows| {
+        product.for_each_band(x, first..first + y.len() / len, |frame, rows| {
             layout::channels_first(&rows, shape.c_out, &mut y[frame * len..][..len]);
         });
     };
@@ -218,15 +235,15 @@ pub fn forward<R: Real>(conv: &Conv, x: &[R], w: &[R], b: &[R]) -> Vec<R> {
 pub fn forward_pooled<R: Real>(
     conv: &Conv,
     windows: &Windows,
-    x: &[R],
+    x: &Sparse<'_, R>,
     w: &[R],
     b: &[R],
 ) -> (Vec<R>, Vec<u8>) {
     let (shape, product) = (&conv.shape, Product::new(conv, windows.part(), x, w, b));
-    let (n, len, stride) = (x.len() / shape.in_len(), shape.c_out * windows.count(), conv.pixel_out());
+    let (n, len, stride) = (shape.n_frames(x), shape.c_out * windows.count(), conv.pixel_out());
     let write = |first: usize, y: &mut [MaybeUninit<R>], choices: &mut [MaybeUninit<u8>]| {
         let mut best = Aligned::zeros(windows.count() * product.pixel);
-        product.for_each_band(frames(x, shape.in_len(), first, y.len() / len), |frame, rows| {
+        product.for_each_band(x, first..first + y.len() / len, |frame, rows| {
             let of = windows.in_rows(&rows.band);
             let best = &mut best[..of.len() * rows.pixel];
             let chosen = &mut choices[(frame * windows.count() + of.start) * stride..][..of.len() * stride];
@@ -244,7 +261,7 @@ pub fn forward_chosen<R: Real>(
     conv: &Conv,
     windows: &Windows,
     choices: &[u8],
-    x: &[R],
+    x: &Sparse<'_, R>,
     w: &[R],
     b: &[R],
 ) -> Vec<R> {
@@ -252,7 +269,7 @@ pub fn forward_chosen<R: Real>(
     let (len, stride) = (shape.c_out * windows.count(), conv.pixel_out());
     let write = |first: usize, y: &mut [MaybeUninit<R>]| {
         let mut chosen = Aligned::zeros(windows.count() * product.pixel);
-        product.for_each_band(frames(x, shape.in_len(), first, y.len() / len), |frame, rows| {
+        product.for_each_band(x, first..first + y.len() / len, |frame, rows| {
             let of = windows.in_rows(&rows.band);
             let chosen = &mut chosen[..of.len() * rows.pixel];
             let choices = &choices[((first + frame) * windows.count() + of.start) * stride..];
@@ -262,7 +279,7 @@ pub fn forward_chosen<R: Real>(
         });
     };
     // SAFETY: the bands of a frame have all its windows, which are written for all channels.
-    unsafe { par::build_rows(x.len() / shape.in_len(), len, FRAMES, write) }
+    unsafe { par::build_rows(shape.n_frames(x), len, FRAMES, write) }
 }
 
 /// The part of a convolution's output that is asked for.
@@ -315,10 +332,10 @@ struct Product<'a, R> {
 }
 
 impl<'a, R: Real> Product<'a, R> {
-    fn new(conv: &'a Conv, part: Part, x: &[R], w: &[R], b: &[R]) -> Self {
-        let (shape, n_nonzero, n_frames) = (&conv.shape, count_nonzero(x), x.len() / conv.shape.in_len());
+    fn new(conv: &'a Conv, part: Part, x: &Sparse<'_, R>, w: &[R], b: &[R]) -> Self {
+        let (shape, n_nonzero, n_frames) = (&conv.shape, x.pattern().n_nonzero(), conv.shape.n_frames(x));
         let output = Grid::packed(shape.output());
-        let (path, kernels, grid, pixel) = if !is_sparse(n_nonzero, x.len()) {
+        let (path, kernels, grid, pixel) = if !is_sparse(x) {
             (Path::Dense(conv.rows()), conv.dense_kernels(w), output, shape.c_out)
         } else if slide::pays(shape, conv.pixel_out(), n_nonzero, n_frames) {
             (
@@ -349,17 +366,20 @@ impl<'a, R: Real> Product<'a, R> {
         Self { shape, path, kernels, bands, grid, pixel, bias }
     }
 
-    /// Calls `done(frame, rows)` with the output of each frame, which may come in bands.
-    fn for_each_band(&self, x: &[R], mut done: impl FnMut(usize, Rows<&[R]>)) {
+    /// Calls `done(frame, rows)` with the output of each of some frames, counted from the first of these, which may come in
+    /// bands.
+    fn for_each_band(&self, x: &Sparse<'_, R>, of: Range<usize>, mut done: impl FnMut(usize, Rows<&[R]>)) {
         let height = self.bands.first().map_or(0, Range::len);
         let (len, step) = (self.grid.of_rows(height).len() * self.pixel, frames_together(&self.kernels));
-        let mut buffer = Aligned::zeros(step.min(x.len() / self.shape.in_len()) * len);
-        for (i, x) in x.chunks(step * self.shape.in_len()).enumerate() {
-            let rows = &mut buffer[..x.len() / self.shape.in_len() * len];
+        let mut buffer = Aligned::zeros(step.min(of.len()) * len);
+        for first in of.clone().step_by(step) {
+            let some = first..(first + step).min(of.end);
+            let rows = &mut buffer[..some.len() * len];
             let events = match self.path {
                 Path::Dense(_) => None,
-                _ => Some(Events::of(x, self.shape.plane())),
+                _ => Some(self.shape.events(x, &some)),
             };
+            let x = frames(x.numbers(), self.shape.in_len(), first, some.len());
             for band in &self.bands {
                 if !matches!(self.path, Path::Slide(_)) {
                     layout::fill_pixels(&self.bias, rows);
@@ -367,7 +387,7 @@ impl<'a, R: Real> Product<'a, R> {
                 self.add(x, events.as_ref(), &Band { rows: band.clone(), len }, rows);
                 let grid = self.grid.of_rows(band.len());
                 for (k, numbers) in rows.chunks(len).enumerate() {
-                    done(i * step + k, Rows { numbers, band: band.clone(), grid, pixel: self.pixel });
+                    done(first - of.start + k, Rows { numbers, band: band.clone(), grid, pixel: self.pixel });
                 }
             }
         }
@@ -390,7 +410,7 @@ impl<'a, R: Real> Product<'a, R> {
 }
 
 /// Gradient of the weights, given the inputs and the gradient of the output.
-pub fn weight_grad<R: Real>(conv: &Conv, x: &[R], gy: &[R]) -> Vec<R> {
+pub fn weight_grad<R: Real>(conv: &Conv, x: &Sparse<'_, R>, gy: &[R]) -> Vec<R> {
     weight_grad_of_rows(conv, Part::all(conv), x, 0, |frame, mut rows, _| {
         layout::channels_last(frames(gy, conv.shape.out_len(), frame, 1), conv.shape.c_out, &mut rows);
     })
@@ -401,7 +421,7 @@ pub fn weight_grad_pooled<R: Real>(
     conv: &Conv,
     windows: &Windows,
     choices: &[u8],
-    x: &[R],
+    x: &Sparse<'_, R>,
     gy: &[R],
 ) -> Vec<R> {
     let (c_out, n, stride) = (conv.shape.c_out, windows.count(), conv.pixel_out());
@@ -419,18 +439,20 @@ pub fn weight_grad_pooled<R: Real>(
 fn weight_grad_of_rows<R: Real>(
     conv: &Conv,
     part: Part,
-    x: &[R],
+    x: &Sparse<'_, R>,
     room: usize,
     fill: impl Fn(usize, Rows<&mut [R]>, &mut [R]) + Sync,
 ) -> Vec<R> {
     let (shape, output) = (&conv.shape, Grid::packed(conv.shape.output()));
-    if !is_sparse(count_nonzero(x), x.len()) {
+    let n_frames = shape.n_frames(x);
+    if !is_sparse(x) {
         let size = [shape.out_len(), shape.c_out * shape.taps()];
-        let sum = sum_over_frames(shape, x, room, size, |first, x, [rows, room], grad| {
+        let sum = sum_over_frames(n_frames, room, size, |of, [rows, room], grad| {
             for (k, numbers) in rows.chunks_mut(size[0]).enumerate() {
                 let (band, pixel) = (0..output.size[0], shape.c_out);
-                fill(first + k, Rows { numbers, band, grid: output, pixel }, room);
+                fill(of.start + k, Rows { numbers, band, grid: output, pixel }, room);
             }
+            let x = frames(x.numbers(), shape.in_len(), of.start, of.len());
             dense::weight_grad(shape, conv.rows(), x, rows, grad);
         });
         return layout::of_taps_first(shape, &sum);
@@ -440,14 +462,14 @@ fn weight_grad_of_rows<R: Real>(
         let bands: Vec<Range<usize>> = part.bands::<R>(links.grid.pitch * pixel).collect();
         let (above, height) = (kernel_rows.above, bands.first().map_or(0, Range::len));
         let len = links.grid.of_rows(height).len() * pixel;
-        sum_over_frames(shape, x, room, [above + len, n], |first, x, [rows, room], grad| {
-            let events = Events::of(x, shape.plane());
+        sum_over_frames(n_frames, room, [above + len, n], |of, [rows, room], grad| {
+            let events = shape.events(x, &of);
             for band in &bands {
                 let grid = links.grid.of_rows(band.len());
                 // Margins stay zero.
                 for (k, numbers) in rows.chunks_mut(above + len).enumerate() {
                     let numbers = &mut numbers[above..];
-                    fill(first + k, Rows { numbers, band: band.clone(), grid, pixel }, room);
+                    fill(of.start + k, Rows { numbers, band: band.clone(), grid, pixel }, room);
                 }
                 let band = Band { rows: band.clone(), len };
                 events::gather_by_kernel_row(links, kernel_rows, &band, &events, rows, grad);
@@ -455,33 +477,32 @@ fn weight_grad_of_rows<R: Real>(
         })
     } else {
         let (len, band) = (links.frame_len, 0..output.size[0]);
-        sum_over_frames(shape, x, room, [len, n], |first, x, [rows, room], grad| {
+        sum_over_frames(n_frames, room, [len, n], |of, [rows, room], grad| {
             for (k, numbers) in rows.chunks_mut(len).enumerate() {
-                fill(first + k, Rows { numbers, band: band.clone(), grid: links.grid, pixel }, room);
+                fill(of.start + k, Rows { numbers, band: band.clone(), grid: links.grid, pixel }, room);
             }
-            events::gather(links, &Events::of(x, shape.plane()), rows, grad);
+            events::gather(links, &shape.events(x, &of), rows, grad);
         })
     };
     layout::of_input_channels(shape, &sum, links.width)
 }
 
-/// The sum of what `add(first, x, [rows, room], sum)` adds for some frames at a time, on all threads. `size` is that of the rows
+/// The sum of what `add(frames, [rows, room], sum)` adds for some frames at a time, on all threads. `size` is that of the rows
 /// of a frame, which `add` finds as it left them or zero, like the room of that many numbers, and that of the sum.
 fn sum_over_frames<R: Real>(
-    shape: &ConvShape,
-    x: &[R],
+    n_frames: usize,
     room: usize,
     [len, n]: [usize; 2],
-    add: impl Fn(usize, &[R], [&mut [R]; 2], &mut [R]) + Sync,
+    add: impl Fn(Range<usize>, [&mut [R]; 2], &mut [R]) + Sync,
 ) -> Aligned<R> {
-    let parts = par::map_chunks(x.len() / shape.in_len(), SUMMED, |range| {
+    let parts = par::map_chunks(n_frames, SUMMED, |range| {
         let mut sum = Aligned::zeros(n);
         let step = frames_together(&sum);
         let (mut rows, mut room) = (Aligned::zeros(step.min(range.len()) * len), Aligned::zeros(room));
         for first in range.clone().step_by(step) {
-            let n_frames = step.min(range.end - first);
-            let x = frames(x, shape.in_len(), first, n_frames);
-            add(first, x, [&mut rows[..n_frames * len], &mut room], &mut sum);
+            let some = first..(first + step).min(range.end);
+            let rows = &mut rows[..some.len() * len];
+            add(some, [rows, &mut room], &mut sum);
         }
         sum
     });
@@ -491,7 +512,8 @@ fn sum_over_frames<R: Real>(
 /// Gradient of the inputs, given the weights and the gradient of the output.
 pub fn input_grad<R: Real>(conv: &Conv, w: &[R], gy: &[R]) -> Vec<R> {
     let (shape, n_frames) = (&conv.shape, gy.len() / conv.shape.out_len());
-    if is_sparse(count_nonzero(gy), gy.len()) {
+    let known = Sparse::new(gy, shape.positions(), None);
+    if is_sparse(&known) {
         let links = conv.by_output();
         return input_grad_of_rows(
             conv,
@@ -499,8 +521,8 @@ pub fn input_grad<R: Real>(conv: &Conv, w: &[R], gy: &[R]) -> Vec<R> {
             n_frames,
             (links.grid, links.frame_len),
             |first, kernels, rows| {
-                let gy = frames(gy, shape.out_len(), first, rows.len() / links.frame_len);
-                events::scatter(links, &Events::of(gy, shape.positions()), kernels, rows);
+                let planes = first * shape.c_out..(first + rows.len() / links.frame_len) * shape.c_out;
+                events::scatter(links, &Events::of(gy, known.pattern(), planes), kernels, rows);
             },
         );
     }
@@ -549,8 +571,8 @@ pub fn input_grad_pooled<R: Real>(
     })
 }
 
-/// `fill(first, kernels, rows)` adds to the zeros of `rows` the gradient of the inputs in frames from `first` on, of `len` numbers
-/// each, whose pixels are on the grid.
+/// `fill(first, kernels, rows)` adds to the zeros of `rows` the gradient of the inputs in frames from `first` on, of `len`
+/// numbers each, whose pixels are on the grid.
 fn input_grad_of_rows<R: Real>(
     conv: &Conv,
     w: &[R],
@@ -599,14 +621,8 @@ fn frames_together<S>(kernels: &[S]) -> usize {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a share against a threshold")]
-fn is_sparse(n_nonzero: usize, n: usize) -> bool {
-    n_nonzero as f64 <= n as f64 * DENSE_ABOVE
-}
-
-vectorized! {
-    fn count_nonzero[S: Scalar](x: &[S]) -> usize {
-        x.iter().map(|v| usize::from(!v.is_zero())).sum()
-    }
+fn is_sparse<R: Real>(x: &Sparse<'_, R>) -> bool {
+    x.pattern().n_nonzero() as f64 <= x.numbers().len() as f64 * DENSE_ABOVE
 }
 
 fn sum_of<S: Scalar>(parts: Vec<Aligned<S>>, len: usize) -> Aligned<S> {

@@ -123,11 +123,6 @@ pub trait Lanes: Copy {
         slide_down(slide, to, |a, x, sum| *sum = a.mul_add(x, *sum));
     }
 
-    /// Appends the indices, counted from `first`, and the values of the numbers that are not zero.
-    fn append_nonzero_f32(self, x: &[f32], first: u32, sites: &mut Vec<u32>, values: &mut Vec<f32>) {
-        append_nonzero(x, first, sites, values);
-    }
-
     /// [`Lanes::bits`].
     fn bits_f32(self, x: &[f32]) -> [u64; 2] {
         bits(x)
@@ -255,15 +250,6 @@ pub trait Lanes: Copy {
                 self.slide_f32(&slide, (to, stride));
             }
             _ => slide_down(slide, (to, stride), |a, x, sum| *sum += a * x),
-        }
-    }
-
-    /// Appends the indices, counted from `first`, and the values of the numbers that are not zero.
-    #[inline(always)]
-    fn append_nonzero<S: Scalar>(self, x: &[S], first: u32, sites: &mut Vec<u32>, values: &mut Vec<S>) {
-        match (as_f32(x), as_f32_vec(values)) {
-            (Some(x), Some(values)) => self.append_nonzero_f32(x, first, sites, values),
-            _ => append_nonzero(x, first, sites, values),
         }
     }
 
@@ -397,14 +383,6 @@ fn slide_down<S: Scalar>(slide: &Slide<'_, S>, (to, stride): (&mut [S], usize), 
         }
         sums.copy_within(width.., 0);
         sums[len - width..].copy_from_slice(slide.bias);
-    }
-}
-
-#[inline(always)]
-fn append_nonzero<S: Scalar>(x: &[S], first: u32, sites: &mut Vec<u32>, values: &mut Vec<S>) {
-    for (site, &value) in (first..).zip(x).filter(|(_, v)| !v.is_zero()) {
-        sites.push(site);
-        values.push(value);
     }
 }
 
@@ -776,22 +754,6 @@ pub mod x86 {
                     (7, 2) => slide_registers::<7, 2>(slide, to),
                     (7, 4) => slide_registers::<7, 4>(slide, to),
                     _ => Baseline.slide_f32(slide, to),
-                }
-            }
-        }
-
-        #[inline(always)]
-        fn append_nonzero_f32(self, x: &[f32], first: u32, sites: &mut Vec<u32>, values: &mut Vec<f32>) {
-            sites.reserve(x.len() + 16);
-            values.reserve(x.len() + 16);
-            for (site, i) in (first..).step_by(16).zip((0..x.len()).step_by(16)) {
-                // SAFETY: `self` exists, so the CPU has AVX-512F and POPCNT. The numbers of `x` from `i` are loaded, and zeros
-                // behind the last. At most as many as `x` has are kept, so that behind them there is room for 16.
-                unsafe {
-                    let block = _mm512_maskz_loadu_ps(first_lanes(x.len() - i), x.as_ptr().add(i));
-                    let kept = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(block, _mm512_setzero_ps());
-                    let index = _mm512_add_epi32(_mm512_set1_epi32(site.cast_signed()), numbers());
-                    append_lanes(kept, index, block, sites, values);
                 }
             }
         }

@@ -113,7 +113,8 @@ vectorized! {
     /// Adds to the rows of an input frame the kernels of the entries that windows chose, times the numbers of
     /// `best` `[windows][pixel]`.
     ///
-    /// `kernels` `[C_out][kh][kw · C_in and zeros up to whole registers]`; the grid has margins for what reaches into the padding.
+    /// `kernels` `[C_out][kh][kw · C_in and zeros up to whole registers]`; the grid has margins for what reaches into the
+    /// padding.
     pub(super) fn backward[R: Real](
         lanes; shape: &ConvShape, windows: &Windows, chosen: (&[R], &[u8]), kernels: &[R], grid: Grid, rows: &mut [R],
     ) {
@@ -140,8 +141,9 @@ vectorized! {
                 steps.extend((0..down * kh).map(|row| ends[of_row(row)]..ends[of_row(row) + 1]));
                 // Behind the last row of the output the sums of as many rows of the input as a kernel has are complete.
                 steps.resize(shape.input[0] + shape.padding[0], 0..0);
-                let (steps, skipped) = (&steps[..], shape.padding[0]);
-                let slide = Slide { kernels, starts: &starts, values: &values, back: 0, steps, taps, skipped, adds: true, bias: &bias };
+                let (starts, values, steps, skipped) = (&starts, &values, &steps, shape.padding[0]);
+                let bias = &bias;
+                let slide = Slide { kernels, starts, values, back: 0, steps, taps, skipped, adds: true, bias };
                 lanes.slide(&slide, (&mut rows[(x * kw + column) * shape.c_in..], grid.pitch * shape.c_in));
             }
         }
