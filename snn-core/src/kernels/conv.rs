@@ -3,9 +3,10 @@
 //! Frames are `[C, H, W]`. Inside, the side that is summed into is channels last (`[positions, C]`), and `Links` tell
 //! which run of a kernel's numbers meets which run of such a frame. The event path adds a run of weights for each nonzero
 //! number, work proportional to events in contiguous vectors; the dense path adds the products of many windows at once. Where
-//! many events meet one place, the sums stay in registers meanwhile: a column of outputs slides down the frame (`slide`),
-//! a row of a kernel's gradient is added up over all its events (`events::gather_by_kernel_row`), a window's gradients are
-//! sorted by what they chose (`Windows::scatter`).
+//! many events meet one place, the sums stay in registers meanwhile: a column of outputs slides down the frame, and going back
+//! what a column of chosen gradients sends to the inputs does (`slide`), a row of a kernel's gradient is added up over all its
+//! events (`events::gather_by_kernel_row`), and where strides or sizes forbid sliding, a window's gradients are sorted by what
+//! they chose (`Windows::scatter`).
 //!
 //! Where a convolution is followed by max-pooling, its frames are pooled while they are in cache and never stored
 //! ([`forward_pooled`]), and going back only the number that a window chose is worked on.
@@ -22,13 +23,15 @@ pub use windows::Windows;
 use super::aligned::Aligned;
 use super::events::Events;
 use super::par;
+use super::pattern::Pattern;
+use super::spike_matmul::Sparse;
 use crate::scalar::{Real, Scalar};
-use crate::vectorized;
 use dense::Dense;
 use events::Band;
 use layout::Rows;
 use links::{Grid, KernelRows, Links};
 use slide::Columns;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -85,12 +88,27 @@ impl ConvShape {
         std::array::from_fn(|i| (self.input[i] + 2 * self.padding[i] - window[i]) / self.stride[i] + 1)
     }
 
+    /// `x` `[F, C_in, H, W]` with a row for each channel of each frame, whose pattern is found unless it is known.
+    #[must_use]
+    pub fn frames<'a, R: Real>(&self, x: &'a [R], known: Option<&'a Pattern>) -> Sparse<'a, R> {
+        Sparse::new(x, self.plane(), known)
+    }
+
+    fn n_frames<R: Real>(&self, x: &Sparse<'_, R>) -> usize {
+        x.numbers().len() / self.in_len()
+    }
+
+    /// The events of some frames, those of a channel in a plane.
+    fn events<R: Real>(&self, x: &Sparse<'_, R>, frames: &Range<usize>) -> Events<R> {
+        Events::of(x.numbers(), x.pattern(), frames.start * self.c_in..frames.end * self.c_in)
+    }
+
     fn in_len(&self) -> usize {
         self.c_in * self.plane()
     }
 
     /// Pixels of an input frame.
-    fn plane(&self) -> usize {
+    pub(crate) fn plane(&self) -> usize {
         self.input[0] * self.input[1]
     }
 
@@ -192,16 +210,17 @@ impl Conv {
 }
 
 /// `y[f] = w ⋆ x[f] + b` for each frame: `x` `[F, C_in, H, W]`, `w` `[C_out, C_in/groups, kh, kw]`, `b` `[C_out]` or empty.
-pub fn forward<R: Real>(conv: &Conv, x: &[R], w: &[R], b: &[R]) -> Vec<R> {
+/// `x` has a row for each channel of each frame.
+pub fn forward<R: Real>(conv: &Conv, x: &Sparse<'_, R>, w: &[R], b: &[R]) -> Vec<R> {
     let (shape, product) = (&conv.shape, Product::new(conv, Part::all(conv), x, w, b));
-    let mut y = vec![R::ZERO; x.len() / shape.in_len() * shape.out_len()];
-    par::for_row_chunks(&mut y, shape.out_len(), FRAMES, |first, y| {
-        let x = frames(x, shape.in_len(), first, y.len() / shape.out_len());
-        product.for_each_band(x, |frame, rows| {
-            layout::channels_first(&rows, shape.c_out, &mut y[frame * shape.out_len()..][..shape.out_len()]);
+    let (n, len) = (shape.n_frames(x), shape.out_len());
+    let write = |first: usize, y: &mut [MaybeUninit<R>]| {
+        product.for_each_band(x, first..first + y.len() / len, |frame, rows| {
+            layout::channels_first(&rows, shape.c_out, &mut y[frame * len..][..len]);
         });
-    });
-    y
+    };
+    // SAFETY: the bands of a frame are all its rows, which are written with all their channels.
+    unsafe { par::build_rows(n, len, FRAMES, write) }
 }
 
 /// The greatest number of each window of the output of [`forward`], `[F, C_out, H'/kh, W'/kw]`, and which number of its
@@ -209,26 +228,25 @@ pub fn forward<R: Real>(conv: &Conv, x: &[R], w: &[R], b: &[R]) -> Vec<R> {
 pub fn forward_pooled<R: Real>(
     conv: &Conv,
     windows: &Windows,
-    x: &[R],
+    x: &Sparse<'_, R>,
     w: &[R],
     b: &[R],
 ) -> (Vec<R>, Vec<u8>) {
     let (shape, product) = (&conv.shape, Product::new(conv, windows.part(), x, w, b));
-    let (n, len, stride) = (x.len() / shape.in_len(), shape.c_out * windows.count(), conv.pixel_out());
-    let (mut y, mut choices) = (vec![R::ZERO; n * len], vec![0; n * windows.count() * stride]);
-    let out = ((&mut y[..], len), (&mut choices[..], windows.count() * stride));
-    par::for_row_chunks_2(out.0, out.1, FRAMES, |first, y, choices| {
+    let (n, len, stride) = (shape.n_frames(x), shape.c_out * windows.count(), conv.pixel_out());
+    let write = |first: usize, y: &mut [MaybeUninit<R>], choices: &mut [MaybeUninit<u8>]| {
         let mut best = Aligned::zeros(windows.count() * product.pixel);
-        product.for_each_band(frames(x, shape.in_len(), first, y.len() / len), |frame, rows| {
+        product.for_each_band(x, first..first + y.len() / len, |frame, rows| {
             let of = windows.in_rows(&rows.band);
             let best = &mut best[..of.len() * rows.pixel];
-            let first = frame * windows.count() + of.start;
-            windows.choose(&rows, best, &mut choices[first * stride..][..of.len() * stride]);
+            let chosen = &mut choices[(frame * windows.count() + of.start) * stride..][..of.len() * stride];
+            windows.choose(&rows, best, &mut chosen[..]);
             let y = &mut y[frame * len + of.start..(frame + 1) * len];
-            layout::transpose(best, rows.pixel, [of.len(), shape.c_out], y, windows.count());
+            layout::transpose_new(best, rows.pixel, [of.len(), shape.c_out], y, windows.count());
         });
-    });
-    (y, choices)
+    };
+    // SAFETY: the bands of a frame have all its windows, whose numbers and choices are written for all channels.
+    unsafe { par::build_rows_2(n, [len, windows.count() * stride], FRAMES, write) }
 }
 
 /// The numbers that [`forward_pooled`] would give if its windows chose so.
@@ -236,25 +254,25 @@ pub fn forward_chosen<R: Real>(
     conv: &Conv,
     windows: &Windows,
     choices: &[u8],
-    x: &[R],
+    x: &Sparse<'_, R>,
     w: &[R],
     b: &[R],
 ) -> Vec<R> {
     let (shape, product) = (&conv.shape, Product::new(conv, windows.part(), x, w, b));
     let (len, stride) = (shape.c_out * windows.count(), conv.pixel_out());
-    let mut y = vec![R::ZERO; x.len() / shape.in_len() * len];
-    par::for_row_chunks(&mut y, len, FRAMES, |first, y| {
+    let write = |first: usize, y: &mut [MaybeUninit<R>]| {
         let mut chosen = Aligned::zeros(windows.count() * product.pixel);
-        product.for_each_band(frames(x, shape.in_len(), first, y.len() / len), |frame, rows| {
+        product.for_each_band(x, first..first + y.len() / len, |frame, rows| {
             let of = windows.in_rows(&rows.band);
             let chosen = &mut chosen[..of.len() * rows.pixel];
             let choices = &choices[((first + frame) * windows.count() + of.start) * stride..];
             windows.pick(&rows, &choices[..of.len() * stride], chosen);
             let y = &mut y[frame * len + of.start..(frame + 1) * len];
-            layout::transpose(chosen, rows.pixel, [of.len(), shape.c_out], y, windows.count());
+            layout::transpose_new(chosen, rows.pixel, [of.len(), shape.c_out], y, windows.count());
         });
-    });
-    y
+    };
+    // SAFETY: the bands of a frame have all its windows, which are written for all channels.
+    unsafe { par::build_rows(shape.n_frames(x), len, FRAMES, write) }
 }
 
 /// The part of a convolution's output that is asked for.
@@ -307,10 +325,10 @@ struct Product<'a, R> {
 }
 
 impl<'a, R: Real> Product<'a, R> {
-    fn new(conv: &'a Conv, part: Part, x: &[R], w: &[R], b: &[R]) -> Self {
-        let (shape, n_nonzero, n_frames) = (&conv.shape, count_nonzero(x), x.len() / conv.shape.in_len());
+    fn new(conv: &'a Conv, part: Part, x: &Sparse<'_, R>, w: &[R], b: &[R]) -> Self {
+        let (shape, n_nonzero, n_frames) = (&conv.shape, x.pattern().n_nonzero(), conv.shape.n_frames(x));
         let output = Grid::packed(shape.output());
-        let (path, kernels, grid, pixel) = if !is_sparse(n_nonzero, x.len()) {
+        let (path, kernels, grid, pixel) = if !is_sparse(x) {
             (Path::Dense(conv.dense()), Dense::kernels(shape, w), output, conv.pixel_out())
         } else if slide::pays(shape, conv.pixel_out(), n_nonzero, n_frames) {
             (
@@ -341,17 +359,20 @@ impl<'a, R: Real> Product<'a, R> {
         Self { shape, path, kernels, bands, grid, pixel, bias }
     }
 
-    /// Calls `done(frame, rows)` with the output of each frame, which may come in bands.
-    fn for_each_band(&self, x: &[R], mut done: impl FnMut(usize, Rows<&[R]>)) {
+    /// Calls `done(frame, rows)` with the output of each of some frames, counted from the first of these, which may come in
+    /// bands.
+    fn for_each_band(&self, x: &Sparse<'_, R>, of: Range<usize>, mut done: impl FnMut(usize, Rows<&[R]>)) {
         let height = self.bands.first().map_or(0, Range::len);
         let (len, step) = (self.grid.of_rows(height).len() * self.pixel, frames_together(&self.kernels));
-        let mut buffer = Aligned::zeros(step.min(x.len() / self.shape.in_len()) * len);
-        for (i, x) in x.chunks(step * self.shape.in_len()).enumerate() {
-            let rows = &mut buffer[..x.len() / self.shape.in_len() * len];
+        let mut buffer = Aligned::zeros(step.min(of.len()) * len);
+        for first in of.clone().step_by(step) {
+            let some = first..(first + step).min(of.end);
+            let rows = &mut buffer[..some.len() * len];
             let events = match self.path {
                 Path::Dense(_) => None,
-                _ => Some(Events::of(x, self.shape.plane())),
+                _ => Some(self.shape.events(x, &some)),
             };
+            let x = frames(x.numbers(), self.shape.in_len(), first, some.len());
             for band in &self.bands {
                 if !matches!(self.path, Path::Slide(_)) {
                     layout::fill_pixels(&self.bias, rows);
@@ -359,7 +380,7 @@ impl<'a, R: Real> Product<'a, R> {
                 self.add(x, events.as_ref(), &Band { rows: band.clone(), len }, rows);
                 let grid = self.grid.of_rows(band.len());
                 for (k, numbers) in rows.chunks(len).enumerate() {
-                    done(i * step + k, Rows { numbers, band: band.clone(), grid, pixel: self.pixel });
+                    done(first - of.start + k, Rows { numbers, band: band.clone(), grid, pixel: self.pixel });
                 }
             }
         }
@@ -382,8 +403,8 @@ impl<'a, R: Real> Product<'a, R> {
 }
 
 /// Gradient of the weights, given the inputs and the gradient of the output.
-pub fn weight_grad<R: Real>(conv: &Conv, x: &[R], gy: &[R]) -> Vec<R> {
-    weight_grad_of_rows(conv, Part::all(conv), x, |frame, mut rows| {
+pub fn weight_grad<R: Real>(conv: &Conv, x: &Sparse<'_, R>, gy: &[R]) -> Vec<R> {
+    weight_grad_of_rows(conv, Part::all(conv), x, 0, |frame, mut rows, _| {
         layout::channels_last(frames(gy, conv.shape.out_len(), frame, 1), conv.shape.c_out, &mut rows);
     })
 }
@@ -393,74 +414,88 @@ pub fn weight_grad_pooled<R: Real>(
     conv: &Conv,
     windows: &Windows,
     choices: &[u8],
-    x: &[R],
+    x: &Sparse<'_, R>,
     gy: &[R],
 ) -> Vec<R> {
     let (c_out, n, stride) = (conv.shape.c_out, windows.count(), conv.pixel_out());
-    weight_grad_of_rows(conv, windows.part(), x, |frame, rows| {
+    weight_grad_of_rows(conv, windows.part(), x, n * stride, |frame, rows, best| {
         let of = windows.in_rows(&rows.band);
-        let mut best = Aligned::zeros(of.len() * rows.pixel);
+        let best = &mut best[..of.len() * rows.pixel];
         let gy = &frames(gy, c_out * n, frame, 1)[of.start..];
-        layout::transpose(gy, n, [c_out, of.len()], &mut best, rows.pixel);
-        windows.spread(&best, frames(choices, stride, frame * n + of.start, of.len()), rows);
+        layout::transpose(gy, n, [c_out, of.len()], best, rows.pixel);
+        windows.spread(best, frames(choices, stride, frame * n + of.start, of.len()), rows);
     })
 }
 
-/// `fill(frame, rows)` writes the gradient of some rows of a frame over that of others.
+/// `fill(frame, rows, room)` writes the gradient of some rows of a frame over that of others. It has room for so many numbers,
+/// which are zero or as it left them.
 fn weight_grad_of_rows<R: Real>(
     conv: &Conv,
     part: Part,
-    x: &[R],
-    fill: impl Fn(usize, Rows<&mut [R]>) + Sync,
+    x: &Sparse<'_, R>,
+    room: usize,
+    fill: impl Fn(usize, Rows<&mut [R]>, &mut [R]) + Sync,
 ) -> Vec<R> {
     let (shape, output) = (&conv.shape, Grid::packed(conv.shape.output()));
-    if !is_sparse(count_nonzero(x), x.len()) {
+    let n_frames = shape.n_frames(x);
+    if !is_sparse(x) {
         let pixel = conv.pixel_out();
         let size = [shape.positions() * pixel, Dense::grad_len(shape)];
-        let sum = sum_over_frames(shape, x, size, |first, x, rows, grad| {
+        let sum = sum_over_frames(n_frames, room, size, |of, [rows, room], grad| {
             for (k, numbers) in rows.chunks_mut(size[0]).enumerate() {
-                fill(first + k, Rows { numbers, band: 0..output.size[0], grid: output, pixel });
+                fill(of.start + k, Rows { numbers, band: 0..output.size[0], grid: output, pixel }, room);
             }
+            let x = frames(x.numbers(), shape.in_len(), of.start, of.len());
             conv.dense().weight_grad(shape, x, rows, grad, pixel);
         });
         return Dense::weights(shape, &sum);
     }
-    let (links, pixel) = (conv.by_input(), conv.pixel_out());
-    let height = if links.kernel_rows.is_some() { part.size[0] } else { output.size[0] };
-    let grid = links.grid.of_rows(height);
-    let size = [grid.len() * pixel, shape.c_in * links.kernel_len];
-    let sum = sum_over_frames(shape, x, size, |first, x, rows, grad| {
-        // Margins stay zero.
-        for (k, numbers) in rows.chunks_mut(size[0]).enumerate() {
-            fill(first + k, Rows { numbers, band: 0..height, grid, pixel });
-        }
-        let events = Events::of(x, shape.plane());
-        match &links.kernel_rows {
-            Some(kernel_rows) => {
-                let band = Band { rows: 0..height, len: size[0] };
+    let (links, pixel, n) = (conv.by_input(), conv.pixel_out(), shape.c_in * conv.by_input().kernel_len);
+    let sum = if let Some(kernel_rows) = &links.kernel_rows {
+        let bands: Vec<Range<usize>> = part.bands::<R>(links.grid.pitch * pixel).collect();
+        let (above, height) = (kernel_rows.above, bands.first().map_or(0, Range::len));
+        let len = links.grid.of_rows(height).len() * pixel;
+        sum_over_frames(n_frames, room, [above + len, n], |of, [rows, room], grad| {
+            let events = shape.events(x, &of);
+            for band in &bands {
+                let grid = links.grid.of_rows(band.len());
+                // Margins stay zero.
+                for (k, numbers) in rows.chunks_mut(above + len).enumerate() {
+                    let numbers = &mut numbers[above..];
+                    fill(of.start + k, Rows { numbers, band: band.clone(), grid, pixel }, room);
+                }
+                let band = Band { rows: band.clone(), len };
                 events::gather_by_kernel_row(links, kernel_rows, &band, &events, rows, grad);
             }
-            None => events::gather(links, &events, rows, grad),
-        }
-    });
+        })
+    } else {
+        let (len, band) = (links.frame_len, 0..output.size[0]);
+        sum_over_frames(n_frames, room, [len, n], |of, [rows, room], grad| {
+            for (k, numbers) in rows.chunks_mut(len).enumerate() {
+                fill(of.start + k, Rows { numbers, band: band.clone(), grid: links.grid, pixel }, room);
+            }
+            events::gather(links, &shape.events(x, &of), rows, grad);
+        })
+    };
     layout::of_input_channels(shape, &sum, links.width)
 }
 
-/// The sum of what `add(first, x, rows, sum)` adds for some frames at a time, on all threads. `size` is that of the rows of a
-/// frame, which `add` finds as it left them or zero, and that of the sum.
+/// The sum of what `add(frames, [rows, room], sum)` adds for some frames at a time, on all threads. `size` is that of the rows
+/// of a frame, which `add` finds as it left them or zero, like the room of that many numbers, and that of the sum.
 fn sum_over_frames<R: Real>(
-    shape: &ConvShape,
-    x: &[R],
+    n_frames: usize,
+    room: usize,
     [len, n]: [usize; 2],
-    add: impl Fn(usize, &[R], &mut [R], &mut [R]) + Sync,
+    add: impl Fn(Range<usize>, [&mut [R]; 2], &mut [R]) + Sync,
 ) -> Aligned<R> {
-    let parts = par::map_chunks(x.len() / shape.in_len(), SUMMED, |range| {
+    let parts = par::map_chunks(n_frames, SUMMED, |range| {
         let mut sum = Aligned::zeros(n);
         let step = frames_together(&sum);
-        let mut rows = Aligned::zeros(step.min(range.len()) * len);
+        let (mut rows, mut room) = (Aligned::zeros(step.min(range.len()) * len), Aligned::zeros(room));
         for first in range.clone().step_by(step) {
-            let n_frames = step.min(range.end - first);
-            add(first, frames(x, shape.in_len(), first, n_frames), &mut rows[..n_frames * len], &mut sum);
+            let some = first..(first + step).min(range.end);
+            let rows = &mut rows[..some.len() * len];
+            add(some, [rows, &mut room], &mut sum);
         }
         sum
     });
@@ -470,24 +505,31 @@ fn sum_over_frames<R: Real>(
 /// Gradient of the inputs, given the weights and the gradient of the output.
 pub fn input_grad<R: Real>(conv: &Conv, w: &[R], gy: &[R]) -> Vec<R> {
     let (shape, n_frames) = (&conv.shape, gy.len() / conv.shape.out_len());
-    if is_sparse(count_nonzero(gy), gy.len()) {
-        return input_grad_of_rows(conv, w, n_frames, |first, kernels, rows| {
-            let links = conv.by_output();
-            let gy = frames(gy, shape.out_len(), first, rows.len() / links.frame_len);
-            events::scatter(links, &Events::of(gy, shape.positions()), kernels, rows);
-        });
+    let known = Sparse::new(gy, shape.positions(), None);
+    if is_sparse(&known) {
+        let links = conv.by_output();
+        return input_grad_of_rows(
+            conv,
+            w,
+            n_frames,
+            (links.grid, links.frame_len),
+            |first, kernels, rows| {
+                let planes = first * shape.c_out..(first + rows.len() / links.frame_len) * shape.c_out;
+                events::scatter(links, &Events::of(gy, known.pattern(), planes), kernels, rows);
+            },
+        );
     }
     let kernels = conv.dense().kernels_back(shape, w);
-    let mut gx = vec![R::ZERO; n_frames * shape.in_len()];
-    par::for_row_chunks(&mut gx, shape.in_len(), FRAMES, |first, gx| {
+    let write = |first: usize, gx: &mut [MaybeUninit<R>]| {
         let gy = frames(gy, shape.out_len(), first, gx.len() / shape.in_len());
         let mut rows = Aligned::zeros(gx.len());
         conv.dense().input_grad(shape, gy, &kernels, &mut rows);
         for (rows, gx) in rows.chunks(shape.in_len()).zip(gx.chunks_mut(shape.in_len())) {
-            layout::transpose(rows, shape.c_in, [shape.plane(), shape.c_in], gx, shape.plane());
+            layout::transpose_new(rows, shape.c_in, [shape.plane(), shape.c_in], gx, shape.plane());
         }
-    });
-    gx
+    };
+    // SAFETY: all pixels are written with all their channels.
+    unsafe { par::build_rows(n_frames, shape.in_len(), FRAMES, write) }
 }
 
 /// Gradient of the inputs, given the weights and the gradient of the output of [`forward_pooled`].
@@ -498,42 +540,56 @@ pub fn input_grad_pooled<R: Real>(
     w: &[R],
     gy: &[R],
 ) -> Vec<R> {
-    let (c_out, n, pixel) = (conv.shape.c_out, windows.count(), conv.pixel_out());
-    input_grad_of_rows(conv, w, gy.len() / (c_out * n), |first, kernels, rows| {
-        let links = conv.by_output();
+    let (shape, n, pixel, links) = (&conv.shape, windows.count(), conv.pixel_out(), conv.by_output());
+    let slides = slide::fits_backward(shape, links.strides[0]);
+    let (grid, len) = if slides {
+        let grid = Grid::with_margin(shape.input, shape.padding[1]);
+        // What a kernel adds to the last pixels ends with the zeros that fill its registers.
+        (grid, grid.len() * shape.c_in + links.strides[0] - shape.kernel[1] * shape.c_in)
+    } else {
+        (links.grid, links.frame_len)
+    };
+    input_grad_of_rows(conv, w, gy.len() / (shape.c_out * n), (grid, len), |first, kernels, rows| {
         let mut best = Aligned::zeros(n * pixel);
-        for (i, rows) in rows.chunks_mut(links.frame_len).enumerate() {
-            layout::transpose(frames(gy, c_out * n, first + i, 1), n, [c_out, n], &mut best, pixel);
+        for (i, rows) in rows.chunks_mut(len).enumerate() {
+            let gy = frames(gy, shape.c_out * n, first + i, 1);
+            layout::transpose(gy, n, [shape.c_out, n], &mut best, pixel);
             let choices = frames(choices, n * pixel, first + i, 1);
-            windows.scatter(&best, choices, links, kernels, rows);
+            if slides {
+                slide::backward(shape, windows, (&best, choices), kernels, grid, rows);
+            } else {
+                windows.scatter(&best, choices, links, kernels, rows);
+            }
         }
     })
 }
 
-/// `fill(first, kernels, rows)` adds to the zeros of `rows` the gradient of the inputs in frames from `first` on.
+/// `fill(first, kernels, rows)` adds to the zeros of `rows` the gradient of the inputs in frames from `first` on, of `len`
+/// numbers each, whose pixels are on the grid.
 fn input_grad_of_rows<R: Real>(
     conv: &Conv,
     w: &[R],
     n_frames: usize,
+    (grid, len): (Grid, usize),
     fill: impl Fn(usize, &[R], &mut [R]) + Sync,
 ) -> Vec<R> {
     let (shape, links) = (&conv.shape, conv.by_output());
-    let (pixel, len) = (links.groups * links.width, links.frame_len);
+    let (pixel, band) = (links.groups * links.width, 0..shape.input[0]);
     let kernels = layout::taps_first(shape, w, links.width, links.strides[0]);
-    let mut gx = vec![R::ZERO; n_frames * shape.in_len()];
-    par::for_row_chunks(&mut gx, shape.in_len(), FRAMES, |first, gx| {
+    let write = |first: usize, gx: &mut [MaybeUninit<R>]| {
         let step = frames_together(&kernels);
         let mut rows = Aligned::zeros(step.min(gx.len() / shape.in_len()) * len);
         for (i, gx) in gx.chunks_mut(step * shape.in_len()).enumerate() {
             let rows = &mut rows[..gx.len() / shape.in_len() * len];
             rows.fill(R::ZERO);
             fill(first + i * step, &kernels, rows);
-            for (rows, gx) in rows.chunks(len).zip(gx.chunks_mut(shape.in_len())) {
-                layout::transpose(rows, pixel, [shape.plane(), shape.c_in], gx, shape.plane());
+            for (numbers, gx) in rows.chunks(len).zip(gx.chunks_mut(shape.in_len())) {
+                layout::channels_first(&Rows { numbers, band: band.clone(), grid, pixel }, shape.c_in, gx);
             }
         }
-    });
-    gx
+    };
+    // SAFETY: all rows of a frame are written with all their channels.
+    unsafe { par::build_rows(n_frames, shape.in_len(), FRAMES, write) }
 }
 
 /// Products of nonzero inputs with weights, and products of a dense engine.
@@ -558,14 +614,8 @@ fn frames_together<S>(kernels: &[S]) -> usize {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a share against a threshold")]
-fn is_sparse(n_nonzero: usize, n: usize) -> bool {
-    n_nonzero as f64 <= n as f64 * DENSE_ABOVE
-}
-
-vectorized! {
-    fn count_nonzero[S: Scalar](x: &[S]) -> usize {
-        x.iter().map(|v| usize::from(!v.is_zero())).sum()
-    }
+fn is_sparse<R: Real>(x: &Sparse<'_, R>) -> bool {
+    x.pattern().n_nonzero() as f64 <= x.numbers().len() as f64 * DENSE_ABOVE
 }
 
 fn sum_of<S: Scalar>(parts: Vec<Aligned<S>>, len: usize) -> Aligned<S> {

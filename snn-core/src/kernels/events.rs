@@ -1,5 +1,7 @@
 //! Nonzero numbers as lists: where they are and what they are.
 
+use super::pattern::{BITS, Pattern};
+use super::simd::Lanes;
 use crate::scalar::Scalar;
 use crate::vectorized;
 use std::ops::Range;
@@ -14,33 +16,14 @@ pub(super) struct Events<S> {
 }
 
 impl<S: Scalar> Events<S> {
-    /// Finds them in planes of `sites` numbers.
+    /// Those of some rows of a matrix, each of which is a plane. Values that are all one, as of spikes, are not kept.
     ///
     /// # Panics
     /// If a plane has more numbers than `u32` counts.
-    pub(super) fn of(x: &[S], sites: usize) -> Self {
-        let mut found = Self::with_capacity(x.len() / 8);
-        find(x, sites, &mut found);
-        found.without_ones()
-    }
-
-    /// Values that are all one, as of spikes, are not kept.
-    fn without_ones(mut self) -> Self {
-        if self.values.iter().fold(true, |are_ones, &v| are_ones & (v == S::ONE)) {
-            self.values = Vec::new();
-        }
-        self
-    }
-
-    /// None yet, with room for so many.
-    pub(super) fn with_capacity(n: usize) -> Self {
-        Self { starts: vec![0], sites: Vec::with_capacity(n), values: Vec::with_capacity(n) }
-    }
-
-    /// What is added from now on belongs to the next plane.
-    #[inline(always)]
-    pub(super) fn end_plane(&mut self) {
-        self.starts.push(self.sites.len());
+    pub(super) fn of(x: &[S], pattern: &Pattern, planes: Range<usize>) -> Self {
+        let mut listed = Self { starts: vec![0], sites: Vec::new(), values: Vec::new() };
+        list(x, pattern, planes, &mut listed);
+        listed
     }
 
     /// Number of events.
@@ -63,9 +46,14 @@ impl<S: Scalar> Events<S> {
 
     /// [`Self::pairs`] of those at some sites.
     #[inline(always)]
-    pub(super) fn pairs_at(&self, plane: usize, at: Range<u32>) -> impl Iterator<Item = (u32, S)> {
+    pub(super) fn pairs_at(
+        &self,
+        lanes: impl Lanes,
+        plane: usize,
+        at: Range<u32>,
+    ) -> impl Iterator<Item = (u32, S)> {
         let (sites, values) = self.of_plane(plane);
-        among(sites, at).map(move |i| (sites[i], if values.is_empty() { S::ONE } else { values[i] }))
+        among(lanes, sites, at).map(move |i| (sites[i], if values.is_empty() { S::ONE } else { values[i] }))
     }
 
     /// Sites and values of planes that follow each other; no values stand for ones.
@@ -78,18 +66,28 @@ impl<S: Scalar> Events<S> {
 
 /// Where those of a range are among rising sites, of which there are few.
 #[inline(always)]
-pub(super) fn among(sites: &[u32], range: Range<u32>) -> Range<usize> {
-    let below = |end: u32| sites.iter().map(|&site| usize::from(site < end)).sum::<usize>();
-    let start = below(range.start);
-    start..below(range.end).max(start)
+pub(super) fn among(lanes: impl Lanes, sites: &[u32], range: Range<u32>) -> Range<usize> {
+    let start = lanes.count_below(sites, range.start);
+    start..lanes.count_below(sites, range.end).max(start)
 }
 
 vectorized! {
-    fn find[S: Scalar](lanes; x: &[S], sites: usize, found: &mut Events<S>) {
-        assert!(u32::try_from(sites).is_ok(), "events: {sites} sites");
-        for plane in x.chunks(sites) {
-            lanes.append_nonzero(plane, 0, &mut found.sites, &mut found.values);
-            found.end_plane();
+    #[allow(clippy::cast_possible_truncation, reason = "checked")]
+    fn list[S: Scalar](lanes; x: &[S], pattern: &Pattern, planes: Range<usize>, listed: &mut Events<S>) {
+        let n_sites = pattern.n_cols();
+        assert!(u32::try_from(n_sites).is_ok(), "events: {n_sites} sites");
+        let mut room = vec![0; pattern.row_words() * BITS];
+        for plane in planes {
+            let mut n = 0;
+            for (k, &word) in pattern.row(plane).iter().enumerate() {
+                n += lanes.write_sites(word, [(k * BITS) as u32, 1], &mut room[n..]);
+            }
+            listed.sites.extend_from_slice(&room[..n]);
+            if !pattern.are_ones() {
+                let x = &x[plane * n_sites..][..n_sites];
+                listed.values.extend(room[..n].iter().map(|&site| x[site as usize]));
+            }
+            listed.starts.push(listed.sites.len());
         }
     }
 }
@@ -171,7 +169,8 @@ mod tests {
     #[test]
     fn values_are_kept_unless_all_are_one() {
         let x = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0_f32];
-        let (ones, twos) = (Events::of(&x, 5), Events::of(&x.map(|v| 2.0 * v), 5));
+        let of = |x: &[f32]| Events::of(x, &Pattern::of(x, 5), 0..2);
+        let (ones, twos) = (of(&x), of(&x.map(|v| 2.0 * v)));
         assert_eq!(ones.of_planes(0..2), (&[1, 2, 4, 4][..], &[][..]));
         assert_eq!(twos.of_plane(1), (&[4][..], &[2.0][..]));
         let mut by_site = BySite::new(5);

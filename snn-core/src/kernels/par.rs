@@ -74,11 +74,36 @@ pub fn build_from_zeros<S: Scalar>(
         for (k, row) in rows.chunks_mut(row_len).enumerate() {
             row.fill(MaybeUninit::new(S::ZERO));
             // SAFETY: all of the row was just written.
-            f(first + k, unsafe { row.assume_init_mut() });
+            f(first + k, unsafe { &mut *(std::ptr::from_mut(row) as *mut [S]) });
         }
     };
     // SAFETY: `write` fills each row.
     unsafe { build_rows(n_rows, row_len, chunk, write) }
+}
+
+/// [`build_rows`] of two outputs with as many rows: `f(first_row, rows of the first, rows of the second)`.
+///
+/// # Safety
+/// `f` must write every number that it is given.
+///
+/// # Panics
+/// If `chunk` or a length of a row is zero.
+pub(super) unsafe fn build_rows_2<A: Copy + Send, B: Copy + Send>(
+    n_rows: usize,
+    [a_len, b_len]: [usize; 2],
+    chunk: usize,
+    f: impl Fn(usize, &mut [MaybeUninit<A>], &mut [MaybeUninit<B>]) + Sync,
+) -> (Vec<A>, Vec<B>) {
+    let (mut a, mut b) = (Vec::with_capacity(n_rows * a_len), Vec::with_capacity(n_rows * b_len));
+    let to_a = &mut a.spare_capacity_mut()[..n_rows * a_len];
+    let to_b = &mut b.spare_capacity_mut()[..n_rows * b_len];
+    for_row_chunks_2((to_a, a_len), (to_b, b_len), chunk, f);
+    // SAFETY: `f` wrote all numbers, as the caller vouches for.
+    unsafe {
+        a.set_len(n_rows * a_len);
+        b.set_len(n_rows * b_len);
+    }
+    (a, b)
 }
 
 /// [`for_row_chunks`] over two outputs with as many rows: `f(first_row, rows of the first, rows of the second)`.

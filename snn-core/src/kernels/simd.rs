@@ -6,6 +6,7 @@ pub use products::Products;
 
 use crate::scalar::{Real, Scalar};
 use std::any::TypeId;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Compiles a function generic in the scalar for AVX-512, AVX2 and the baseline, and picks one at run time.
@@ -68,8 +69,31 @@ pub struct Slide<'a, S> {
     pub steps: &'a [Range<usize>],
     /// Sums that a kernel is added to.
     pub taps: usize,
+    /// Steps whose complete sum nobody wants, before those that are written.
+    pub skipped: usize,
+    /// Whether the sums are added to what is there.
+    pub adds: bool,
     /// What each sum starts from.
     pub bias: &'a [S],
+}
+
+/// Where the pixels of windows side by side are, see [`Lanes::choose`].
+#[derive(Clone, Copy, Debug)]
+pub struct Taps<'a> {
+    /// For each tap of the first window, where its numbers begin.
+    pub of_first: &'a [usize],
+    /// Numbers from one window to the next.
+    pub step: usize,
+    /// Numbers of a pixel.
+    pub pixel: usize,
+}
+
+impl Taps<'_> {
+    /// Numbers of rows that hold so many windows.
+    fn reach(&self, windows: usize) -> usize {
+        let last = self.of_first.iter().fold(0, |last, &tap| last.max(tap));
+        if windows == 0 { 0 } else { (windows - 1) * self.step + last + self.pixel }
+    }
 }
 
 /// Vector kernels of an instruction set that this CPU has, for slices of `f32`; the methods of scalars of any other type
@@ -108,11 +132,6 @@ pub trait Lanes: Copy {
         products::add(products, to, |a, x, sum| *sum = a.mul_add(x, *sum));
     }
 
-    /// Appends the indices, counted from `first`, and the values of the numbers that are not zero.
-    fn append_nonzero_f32(self, x: &[f32], first: u32, sites: &mut Vec<u32>, values: &mut Vec<f32>) {
-        append_nonzero(x, first, sites, values);
-    }
-
     /// [`Lanes::bits`].
     fn bits_f32(self, x: &[f32]) -> [u64; 2] {
         bits(x)
@@ -125,6 +144,12 @@ pub trait Lanes: Copy {
     #[inline(always)]
     fn write_sites(self, word: u64, [first, scale]: [u32; 2], sites: &mut [u32]) -> usize {
         write_sites(word, [first, scale], &mut sites[..64])
+    }
+
+    /// How many of some sites are below `end`.
+    #[inline(always)]
+    fn count_below(self, sites: &[u32], end: u32) -> usize {
+        sites.iter().map(|&site| usize::from(site < end)).sum()
     }
 
     /// Appends those numbers of `best` that chose `k` and are not zero, and `stride` times their indices.
@@ -140,9 +165,15 @@ pub trait Lanes: Copy {
         append_chosen(best, choices, k, stride, starts, values);
     }
 
-    /// For each number of `best` the greatest of those at `taps[k] + i` in `rows`, and its `k`, the first of equals.
-    fn choose_f32(self, rows: &[f32], taps: &[usize], best: &mut [f32], choices: &mut [u8]) {
-        choose(rows, taps, best, choices);
+    /// [`Lanes::choose`].
+    fn choose_f32(
+        self,
+        rows: &[f32],
+        at: &Taps<'_>,
+        best: &mut [f32],
+        choices: (&mut [MaybeUninit<u8>], usize),
+    ) {
+        choose(rows, at, best, choices);
     }
 
     /// For each number of `chosen` that at `taps[k] + i` in `rows` for the chosen `k`.
@@ -150,9 +181,9 @@ pub trait Lanes: Copy {
         pick(rows, choices, taps, chosen);
     }
 
-    /// Writes the numbers of `best` to `taps[k] + i` in `rows` for the chosen `k`, and zero for the others.
-    fn spread_f32(self, best: &[f32], choices: &[u8], taps: &[usize], rows: &mut [f32]) {
-        spread(best, choices, taps, rows);
+    /// [`Lanes::spread`].
+    fn spread_f32(self, best: &[f32], choices: (&[u8], usize), at: &Taps<'_>, rows: &mut [f32]) {
+        spread(best, choices, at, rows);
     }
 
     /// Replaces each number by one of 256 levels: the one whose number is the count of smaller boundaries, of which `tree` is
@@ -163,7 +194,12 @@ pub trait Lanes: Copy {
     }
 
     /// `to[c · to_stride + r] = from[r · from_stride + c]` for `size = [rows, cols]`, both at most 16.
-    fn transpose_tile_f32(self, from: (&[f32], usize), size: [usize; 2], to: (&mut [f32], usize)) {
+    fn transpose_tile_f32(
+        self,
+        from: (&[f32], usize),
+        size: [usize; 2],
+        to: (&mut [MaybeUninit<f32>], usize),
+    ) {
         transpose_tile(from, size, to);
     }
 
@@ -214,7 +250,7 @@ pub trait Lanes: Copy {
     }
 
     /// Adds at each step the kernels of its events, times their values, to `taps` sums of `bias.len()` numbers. Then the first
-    /// sum is complete, the others move up, and a new last one starts from the bias. The sums complete from step `taps − 1` on
+    /// sum is complete, the others move up, and a new last one starts from the bias. The sums complete from step `skipped` on
     /// are written to `to`, at a stride.
     ///
     /// # Panics
@@ -223,8 +259,9 @@ pub trait Lanes: Copy {
     fn slide<S: Scalar>(self, slide: &Slide<'_, S>, (to, stride): (&mut [S], usize)) {
         match (as_f32(slide.kernels), as_f32(slide.values), as_f32(slide.bias), as_f32_mut(to)) {
             (Some(kernels), Some(values), Some(bias), Some(to)) => {
-                let &Slide { starts, back, steps, taps, .. } = slide;
-                self.slide_f32(&Slide { kernels, starts, values, back, steps, taps, bias }, (to, stride));
+                let &Slide { starts, back, steps, taps, skipped, adds, .. } = slide;
+                let slide = Slide { kernels, starts, values, back, steps, taps, skipped, adds, bias };
+                self.slide_f32(&slide, (to, stride));
             }
             _ => slide_down(slide, (to, stride), |a, x, sum| *sum += a * x),
         }
@@ -243,15 +280,6 @@ pub trait Lanes: Copy {
                 self.add_products_f32(&products, (to, to_stride));
             }
             _ => products::add(products, (to, to_stride), |a, x, sum| *sum += a * x),
-        }
-    }
-
-    /// Appends the indices, counted from `first`, and the values of the numbers that are not zero.
-    #[inline(always)]
-    fn append_nonzero<S: Scalar>(self, x: &[S], first: u32, sites: &mut Vec<u32>, values: &mut Vec<S>) {
-        match (as_f32(x), as_f32_vec(values)) {
-            (Some(x), Some(values)) => self.append_nonzero_f32(x, first, sites, values),
-            _ => append_nonzero(x, first, sites, values),
         }
     }
 
@@ -275,15 +303,22 @@ pub trait Lanes: Copy {
         }
     }
 
-    /// For each number of `best` the greatest of those at `taps[k] + i` in `rows`, and its `k`, the first of equals.
+    /// For each number of `best` `[windows][pixel]` the greatest of those at its taps in `rows`, the first of equals, and which
+    /// tap that is: `[windows][stride]`, zero behind the pixel.
     ///
     /// # Panics
     /// If a slice does not hold them, or there are no taps.
     #[inline(always)]
-    fn choose<R: Real>(self, rows: &[R], taps: &[usize], best: &mut [R], choices: &mut [u8]) {
+    fn choose<R: Real>(
+        self,
+        rows: &[R],
+        at: &Taps<'_>,
+        best: &mut [R],
+        choices: (&mut [MaybeUninit<u8>], usize),
+    ) {
         match (as_f32(rows), as_f32_mut(best)) {
-            (Some(rows), Some(best)) => self.choose_f32(rows, taps, best, choices),
-            _ => choose(rows, taps, best, choices),
+            (Some(rows), Some(best)) => self.choose_f32(rows, at, best, choices),
+            _ => choose(rows, at, best, choices),
         }
     }
 
@@ -299,15 +334,16 @@ pub trait Lanes: Copy {
         }
     }
 
-    /// Writes the numbers of `best` to `taps[k] + i` in `rows` for the chosen `k`, and zero for the others.
+    /// Writes each number of `best` `[windows][pixel]` to the chosen one of its taps in `rows`, and zero to the others; the
+    /// choices are `[windows][stride]`.
     ///
     /// # Panics
     /// If a slice does not hold them.
     #[inline(always)]
-    fn spread<R: Real>(self, best: &[R], choices: &[u8], taps: &[usize], rows: &mut [R]) {
+    fn spread<R: Real>(self, best: &[R], choices: (&[u8], usize), at: &Taps<'_>, rows: &mut [R]) {
         match (as_f32(best), as_f32_mut(rows)) {
-            (Some(best), Some(rows)) => self.spread_f32(best, choices, taps, rows),
-            _ => spread(best, choices, taps, rows),
+            (Some(best), Some(rows)) => self.spread_f32(best, choices, at, rows),
+            _ => spread(best, choices, at, rows),
         }
     }
 
@@ -316,11 +352,16 @@ pub trait Lanes: Copy {
     /// # Panics
     /// If a slice does not hold them.
     #[inline(always)]
-    fn transpose_tile<S: Scalar>(self, from: (&[S], usize), size: [usize; 2], to: (&mut [S], usize)) {
+    fn transpose_tile<S: Scalar>(
+        self,
+        from: (&[S], usize),
+        size: [usize; 2],
+        to: (&mut [MaybeUninit<S>], usize),
+    ) {
         if TypeId::of::<S>() != TypeId::of::<f32>() {
             return transpose_tile(from, size, to);
         }
-        if let (Some(from_f32), Some(to_f32)) = (as_f32(from.0), as_f32_mut(to.0)) {
+        if let (Some(from_f32), Some(to_f32)) = (as_f32(from.0), as_f32_unwritten(to.0)) {
             self.transpose_tile_f32((from_f32, from.1), size, (to_f32, to.1));
         }
     }
@@ -374,19 +415,16 @@ fn slide_down<S: Scalar>(slide: &Slide<'_, S>, (to, stride): (&mut [S], usize), 
             let a = if slide.values.is_empty() { S::ONE } else { slide.values[i] };
             sums.iter_mut().zip(&slide.kernels[start..start + len]).for_each(|(sum, &x)| add(a, x, sum));
         }
-        if let Some(i) = (step + 1).checked_sub(slide.taps) {
-            to[i * stride..][..width].copy_from_slice(&sums[..width]);
+        if let Some(i) = step.checked_sub(slide.skipped) {
+            let to = &mut to[i * stride..][..width];
+            if slide.adds {
+                to.iter_mut().zip(&sums).for_each(|(to, &sum)| *to += sum);
+            } else {
+                to.copy_from_slice(&sums[..width]);
+            }
         }
         sums.copy_within(width.., 0);
         sums[len - width..].copy_from_slice(slide.bias);
-    }
-}
-
-#[inline(always)]
-fn append_nonzero<S: Scalar>(x: &[S], first: u32, sites: &mut Vec<u32>, values: &mut Vec<S>) {
-    for (site, &value) in (first..).zip(x).filter(|(_, v)| !v.is_zero()) {
-        sites.push(site);
-        values.push(value);
     }
 }
 
@@ -410,13 +448,23 @@ fn append_chosen<R: Real>(
 
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "the callers have at most 256 taps")]
-fn choose<R: Real>(rows: &[R], taps: &[usize], best: &mut [R], choices: &mut [u8]) {
-    best.copy_from_slice(&rows[taps[0]..][..best.len()]);
-    choices.fill(0);
-    for (k, &tap) in taps.iter().enumerate().skip(1) {
-        for ((best, choice), &v) in best.iter_mut().zip(choices.iter_mut()).zip(&rows[tap..]) {
-            if v > *best {
-                (*best, *choice) = (v, k as u8);
+fn choose<R: Real>(
+    rows: &[R],
+    at: &Taps<'_>,
+    best: &mut [R],
+    (choices, stride): (&mut [MaybeUninit<u8>], usize),
+) {
+    for (i, (best, choices)) in best.chunks_mut(at.pixel).zip(choices.chunks_mut(stride)).enumerate() {
+        let (rows, (choices, rest)) = (&rows[i * at.step..], choices.split_at_mut(at.pixel));
+        best.copy_from_slice(&rows[at.of_first[0]..][..at.pixel]);
+        choices.fill(MaybeUninit::new(0));
+        rest.fill(MaybeUninit::new(0));
+        for (k, &tap) in at.of_first.iter().enumerate().skip(1) {
+            for ((best, choice), &v) in best.iter_mut().zip(choices.iter_mut()).zip(&rows[tap..]) {
+                if v > *best {
+                    *best = v;
+                    choice.write(k as u8);
+                }
             }
         }
     }
@@ -446,11 +494,13 @@ fn pick<R: Real>(rows: &[R], choices: &[u8], taps: &[usize], chosen: &mut [R]) {
 }
 
 #[inline(always)]
-fn spread<R: Real>(best: &[R], choices: &[u8], taps: &[usize], rows: &mut [R]) {
-    for (k, &tap) in taps.iter().enumerate() {
-        let row = &mut rows[tap..][..best.len()];
-        for ((v, &choice), &best) in row.iter_mut().zip(choices).zip(best) {
-            *v = if usize::from(choice) == k { best } else { R::ZERO };
+fn spread<R: Real>(best: &[R], (choices, stride): (&[u8], usize), at: &Taps<'_>, rows: &mut [R]) {
+    for (i, (best, choices)) in best.chunks(at.pixel).zip(choices.chunks(stride)).enumerate() {
+        for (k, &tap) in at.of_first.iter().enumerate() {
+            let row = &mut rows[i * at.step + tap..][..at.pixel];
+            for ((v, &choice), &best) in row.iter_mut().zip(choices).zip(best) {
+                *v = if usize::from(choice) == k { best } else { R::ZERO };
+            }
         }
     }
 }
@@ -459,11 +509,13 @@ fn spread<R: Real>(best: &[R], choices: &[u8], taps: &[usize], rows: &mut [R]) {
 fn transpose_tile<S: Scalar>(
     (from, from_stride): (&[S], usize),
     [rows, cols]: [usize; 2],
-    (to, to_stride): (&mut [S], usize),
+    (to, to_stride): (&mut [MaybeUninit<S>], usize),
 ) {
     for c in 0..cols {
         let column = from[c..].iter().step_by(from_stride);
-        to[c * to_stride..][..rows].iter_mut().zip(column).for_each(|(to, &from)| *to = from);
+        to[c * to_stride..][..rows].iter_mut().zip(column).for_each(|(to, &from)| {
+            to.write(from);
+        });
     }
 }
 
@@ -499,6 +551,13 @@ fn as_f32_mut<S: Scalar>(x: &mut [S]) -> Option<&mut [f32]> {
 }
 
 #[inline(always)]
+fn as_f32_unwritten<S: Scalar>(x: &mut [MaybeUninit<S>]) -> Option<&mut [MaybeUninit<f32>]> {
+    // SAFETY: the types are the same.
+    (TypeId::of::<S>() == TypeId::of::<f32>())
+        .then(|| unsafe { &mut *(std::ptr::from_mut(x) as *mut [MaybeUninit<f32>]) })
+}
+
+#[inline(always)]
 fn as_f32_vec<S: Scalar>(x: &mut Vec<S>) -> Option<&mut Vec<f32>> {
     // SAFETY: the types are the same.
     (TypeId::of::<S>() == TypeId::of::<f32>())
@@ -508,9 +567,10 @@ fn as_f32_vec<S: Scalar>(x: &mut Vec<S>) -> Option<&mut Vec<f32>> {
 /// Instruction sets of x86-64.
 #[cfg(target_arch = "x86_64")]
 pub mod x86 {
-    use super::{Baseline, Lanes, Products, Slide, products};
+    use super::{Baseline, Lanes, Products, Slide, Taps, products};
     use crate::scalar::Scalar;
     use std::arch::x86_64::*;
+    use std::mem::MaybeUninit;
     use std::sync::OnceLock;
 
     /// Calls a function for a number of registers that is known when compiling, one of the listed or else the last: its loops
@@ -736,12 +796,16 @@ pub mod x86 {
                 match (slide.taps, n) {
                     (3, 1) => slide_registers::<3, 1>(slide, to),
                     (3, 2) => slide_registers::<3, 2>(slide, to),
+                    (3, 3) => slide_registers::<3, 3>(slide, to),
                     (3, 4) => slide_registers::<3, 4>(slide, to),
+                    (3, 6) => slide_registers::<3, 6>(slide, to),
                     (3, 8) => slide_registers::<3, 8>(slide, to),
                     (5, 1) => slide_registers::<5, 1>(slide, to),
                     (5, 2) => slide_registers::<5, 2>(slide, to),
+                    (5, 3) => slide_registers::<5, 3>(slide, to),
                     (5, 4) => slide_registers::<5, 4>(slide, to),
                     (7, 1) => slide_registers::<7, 1>(slide, to),
+                    (5, 5) => slide_registers::<5, 5>(slide, to),
                     (7, 2) => slide_registers::<7, 2>(slide, to),
                     (7, 4) => slide_registers::<7, 4>(slide, to),
                     _ => Baseline.slide_f32(slide, to),
@@ -750,19 +814,18 @@ pub mod x86 {
         }
 
         #[inline(always)]
-        fn append_nonzero_f32(self, x: &[f32], first: u32, sites: &mut Vec<u32>, values: &mut Vec<f32>) {
-            sites.reserve(x.len() + 16);
-            values.reserve(x.len() + 16);
-            for (site, i) in (first..).step_by(16).zip((0..x.len()).step_by(16)) {
-                // SAFETY: `self` exists, so the CPU has AVX-512F and POPCNT. The numbers of `x` from `i` are loaded, and zeros
-                // behind the last. At most as many as `x` has are kept, so that behind them there is room for 16.
+        fn count_below(self, sites: &[u32], end: u32) -> usize {
+            let mut n = 0;
+            for i in (0..sites.len()).step_by(16) {
+                let lanes = first_lanes(sites.len() - i);
+                // SAFETY: `self` exists, so the CPU has AVX-512F and POPCNT; `lanes` selects sites of the slice.
                 unsafe {
-                    let block = _mm512_maskz_loadu_ps(first_lanes(x.len() - i), x.as_ptr().add(i));
-                    let kept = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(block, _mm512_setzero_ps());
-                    let index = _mm512_add_epi32(_mm512_set1_epi32(site.cast_signed()), numbers());
-                    append_lanes(kept, index, block, sites, values);
+                    let block = _mm512_maskz_loadu_epi32(lanes, sites.as_ptr().add(i).cast());
+                    let end = _mm512_set1_epi32(end.cast_signed());
+                    n += _mm512_mask_cmplt_epu32_mask(lanes, block, end).count_ones() as usize;
                 }
             }
+            n
         }
 
         #[inline(always)]
@@ -800,12 +863,18 @@ pub mod x86 {
         }
 
         #[inline(always)]
-        fn choose_f32(self, rows: &[f32], taps: &[usize], best: &mut [f32], choices: &mut [u8]) {
+        fn choose_f32(
+            self,
+            rows: &[f32],
+            at: &Taps<'_>,
+            best: &mut [f32],
+            choices: (&mut [MaybeUninit<u8>], usize),
+        ) {
             // SAFETY: `self` exists, so the CPU has AVX-512 F, BW and VL.
             unsafe {
-                match taps.try_into() {
-                    Ok(four) => choose_registers::<4>(rows, four, best, choices),
-                    Err(_) => choose_in_registers(rows, taps, best, choices),
+                match at.of_first.try_into() {
+                    Ok(four) => choose_registers::<4>(rows, at, four, best, choices),
+                    Err(_) => choose_in_registers(rows, at, at.of_first, best, choices),
                 }
             }
         }
@@ -822,12 +891,12 @@ pub mod x86 {
         }
 
         #[inline(always)]
-        fn spread_f32(self, best: &[f32], choices: &[u8], taps: &[usize], rows: &mut [f32]) {
+        fn spread_f32(self, best: &[f32], choices: (&[u8], usize), at: &Taps<'_>, rows: &mut [f32]) {
             // SAFETY: as above.
             unsafe {
-                match taps.try_into() {
-                    Ok(four) => spread_registers::<4>(best, choices, four, rows),
-                    Err(_) => spread_from_registers(best, choices, taps, rows),
+                match at.of_first.try_into() {
+                    Ok(four) => spread_registers::<4>(best, choices, at, four, rows),
+                    Err(_) => spread_from_registers(best, choices, at, at.of_first, rows),
                 }
             }
         }
@@ -858,7 +927,7 @@ pub mod x86 {
             self,
             (from, from_stride): (&[f32], usize),
             [rows, cols]: [usize; 2],
-            (to, to_stride): (&mut [f32], usize),
+            (to, to_stride): (&mut [MaybeUninit<f32>], usize),
         ) {
             if rows == 0 || cols == 0 {
                 return;
@@ -867,11 +936,12 @@ pub mod x86 {
             assert!(rows <= 16 && cols <= 16);
             assert!(holds(from.len(), from_stride, rows, cols) && holds(to.len(), to_stride, cols, rows));
             // SAFETY: `self` exists, so the CPU has AVX-512F. Rows and columns below the sizes are in the slices, as asserted;
-            // of the others, the masks select no number. All 16 are written out, or the tile would be kept in memory.
+            // of other columns the masks select no number, and instead of other rows the last is taken, which is not
+            // stored. All 16 are written out, or the tile would be kept in memory.
             unsafe {
+                let (lanes, last) = (first_lanes(cols), rows - 1);
                 let row = |r: usize| {
-                    let lanes = if r < rows { first_lanes(cols) } else { 0 };
-                    _mm512_maskz_loadu_ps(lanes, from.as_ptr().wrapping_add(r * from_stride))
+                    _mm512_maskz_loadu_ps(lanes, from.as_ptr().wrapping_add(r.min(last) * from_stride))
                 };
                 let tile = transposed([
                     row(0),
@@ -891,10 +961,11 @@ pub mod x86 {
                     row(14),
                     row(15),
                 ]);
-                let to = to.as_mut_ptr();
+                let (to, lanes): (*mut f32, u16) = (to.as_mut_ptr().cast(), first_lanes(rows));
                 for c in 0..16 {
-                    let lanes = if c < cols { first_lanes(rows) } else { 0 };
-                    _mm512_mask_storeu_ps(to.wrapping_add(c * to_stride), lanes, tile[c]);
+                    if c < cols {
+                        store_lanes(to.wrapping_add(c * to_stride), lanes, tile[c]);
+                    }
                 }
             }
         }
@@ -958,11 +1029,12 @@ pub mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn choose_registers<const K: usize>(
         rows: &[f32],
+        at: &Taps<'_>,
         taps: &[usize; K],
         best: &mut [f32],
-        choices: &mut [u8],
+        choices: (&mut [MaybeUninit<u8>], usize),
     ) {
-        choose_in_registers(rows, taps, best, choices);
+        choose_in_registers(rows, at, taps, best, choices);
     }
 
     /// [`Lanes::choose_f32`].
@@ -973,25 +1045,41 @@ pub mod x86 {
         clippy::cast_possible_wrap,
         reason = "the callers have at most 256 taps"
     )]
-    fn choose_in_registers(rows: &[f32], taps: &[usize], best: &mut [f32], choices: &mut [u8]) {
-        let n = best.len();
-        let last = taps.iter().fold(0, |last, &tap| last.max(tap));
-        assert!(choices.len() == n && !taps.is_empty() && last + n <= rows.len());
-        for i in (0..n).step_by(16) {
-            let lanes = first_lanes(n - i);
-            // SAFETY: `lanes` selects numbers below `n`, which all slices hold, as asserted.
-            unsafe {
-                let row = |tap: usize| _mm512_maskz_loadu_ps(lanes, rows.as_ptr().add(tap + i));
-                let (mut most, mut choice) = (row(taps[0]), _mm512_setzero_si512());
-                for k in 1..taps.len() {
-                    let v = row(taps[k]);
-                    let greater = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(v, most);
-                    most = _mm512_mask_blend_ps(greater, most, v);
-                    choice = _mm512_mask_blend_epi32(greater, choice, _mm512_set1_epi32(k as i32));
+    fn choose_in_registers(
+        rows: &[f32],
+        at: &Taps<'_>,
+        taps: &[usize],
+        best: &mut [f32],
+        (choices, stride): (&mut [MaybeUninit<u8>], usize),
+    ) {
+        let (n, pixel) = (best.len() / at.pixel, at.pixel);
+        assert!(pixel <= stride && n * stride <= choices.len());
+        assert!(!taps.is_empty() && at.of_first == taps && at.reach(n) <= rows.len());
+        for window in 0..n {
+            for i in (0..pixel).step_by(16) {
+                let lanes = first_lanes(pixel - i);
+                // SAFETY: `lanes` selects numbers of a pixel. `best` has those of `n` windows, the others hold them, as asserted.
+                unsafe {
+                    let rows = rows.as_ptr().add(window * at.step + i);
+                    let (mut most, mut choice) =
+                        (_mm512_maskz_loadu_ps(lanes, rows.add(taps[0])), _mm512_setzero_si512());
+                    for k in 1..taps.len() {
+                        let v = _mm512_maskz_loadu_ps(lanes, rows.add(taps[k]));
+                        let greater = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(v, most);
+                        most = _mm512_mask_blend_ps(greater, most, v);
+                        choice = _mm512_mask_blend_epi32(greater, choice, _mm512_set1_epi32(k as i32));
+                    }
+                    store_lanes(best.as_mut_ptr().add(window * pixel + i), lanes, most);
+                    let (to, choice) =
+                        (choices.as_mut_ptr().add(window * stride + i), _mm512_cvtepi32_epi8(choice));
+                    if lanes == u16::MAX {
+                        _mm_storeu_si128(to.cast(), choice);
+                    } else {
+                        _mm_mask_storeu_epi8(to.cast(), lanes, choice);
+                    }
                 }
-                _mm512_mask_storeu_ps(best.as_mut_ptr().add(i), lanes, most);
-                _mm_mask_storeu_epi8(choices.as_mut_ptr().add(i).cast(), lanes, _mm512_cvtepi32_epi8(choice));
             }
+            choices[window * stride + pixel..(window + 1) * stride].fill(MaybeUninit::new(0));
         }
     }
 
@@ -1102,8 +1190,14 @@ pub mod x86 {
     /// [`spread_from_registers`] for a number of taps that is known when compiling.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn spread_registers<const K: usize>(best: &[f32], choices: &[u8], taps: &[usize; K], rows: &mut [f32]) {
-        spread_from_registers(best, choices, taps, rows);
+    fn spread_registers<const K: usize>(
+        best: &[f32],
+        choices: (&[u8], usize),
+        at: &Taps<'_>,
+        taps: &[usize; K],
+        rows: &mut [f32],
+    ) {
+        spread_from_registers(best, choices, at, taps, rows);
     }
 
     /// [`Lanes::spread_f32`].
@@ -1114,22 +1208,48 @@ pub mod x86 {
         clippy::cast_possible_wrap,
         reason = "the callers have at most 256 taps"
     )]
-    fn spread_from_registers(best: &[f32], choices: &[u8], taps: &[usize], rows: &mut [f32]) {
-        let n = best.len();
-        let last = taps.iter().fold(0, |last, &tap| last.max(tap));
-        assert!(choices.len() == n && last + n <= rows.len());
-        for i in (0..n).step_by(16) {
-            let lanes = first_lanes(n - i);
-            // SAFETY: as in `choose_in_registers`.
-            unsafe {
-                let best = _mm512_maskz_loadu_ps(lanes, best.as_ptr().add(i));
-                let choice =
-                    _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, choices.as_ptr().add(i).cast()));
-                for k in 0..taps.len() {
-                    let chosen = _mm512_cmpeq_epi32_mask(choice, _mm512_set1_epi32(k as i32));
-                    let row = _mm512_maskz_mov_ps(chosen, best);
-                    _mm512_mask_storeu_ps(rows.as_mut_ptr().add(taps[k] + i), lanes, row);
+    fn spread_from_registers(
+        best: &[f32],
+        (choices, stride): (&[u8], usize),
+        at: &Taps<'_>,
+        taps: &[usize],
+        rows: &mut [f32],
+    ) {
+        let (n, pixel) = (best.len() / at.pixel, at.pixel);
+        assert!(pixel <= stride && n * stride <= choices.len());
+        assert!(at.of_first == taps && at.reach(n) <= rows.len());
+        for window in 0..n {
+            for i in (0..pixel).step_by(16) {
+                let lanes = first_lanes(pixel - i);
+                // SAFETY: as in `choose_in_registers`.
+                unsafe {
+                    let best = _mm512_maskz_loadu_ps(lanes, best.as_ptr().add(window * pixel + i));
+                    let choice = choices.as_ptr().add(window * stride + i).cast();
+                    let choice = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, choice));
+                    for k in 0..taps.len() {
+                        let chosen = _mm512_cmpeq_epi32_mask(choice, _mm512_set1_epi32(k as i32));
+                        let to = rows.as_mut_ptr().add(window * at.step + taps[k] + i);
+                        store_lanes(to, lanes, _mm512_maskz_mov_ps(chosen, best));
+                    }
                 }
+            }
+        }
+    }
+
+    /// Stores the lanes that a mask selects. All of them take a plain store: masked ones are not forwarded to loads behind
+    /// them, and take much longer on some processors.
+    ///
+    /// # Safety
+    /// These lanes can be written.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn store_lanes(to: *mut f32, lanes: u16, x: __m512) {
+        // SAFETY: the caller's.
+        unsafe {
+            if lanes == u16::MAX {
+                _mm512_storeu_ps(to, x);
+            } else {
+                _mm512_mask_storeu_ps(to, lanes, x);
             }
         }
     }
@@ -1224,7 +1344,7 @@ pub mod x86 {
                 }
                 let (x, y) = (x.add(16 * (N - 1)), y.add(16 * (N - 1)));
                 let product = _mm512_mul_ps(a, _mm512_maskz_loadu_ps(rest, x));
-                _mm512_mask_storeu_ps(y, rest, _mm512_add_ps(_mm512_maskz_loadu_ps(rest, y), product));
+                store_lanes(y, rest, _mm512_add_ps(_mm512_maskz_loadu_ps(rest, y), product));
             }
         }
     }
@@ -1326,7 +1446,7 @@ pub mod x86 {
                 for i in 0..N - 1 {
                     _mm512_storeu_ps(y.add(16 * i), sums[i]);
                 }
-                _mm512_mask_storeu_ps(y.add(16 * (N - 1)), rest, sums[N - 1]);
+                store_lanes(y.add(16 * (N - 1)), rest, sums[N - 1]);
             }
         }
     }
@@ -1337,8 +1457,8 @@ pub mod x86 {
         slide: &Slide<'_, f32>,
         (to, stride): (&mut [f32], usize),
     ) {
-        let &Slide { kernels, starts, values, back, steps, .. } = slide;
-        let n_out = (steps.len() + 1).saturating_sub(K);
+        let &Slide { kernels, starts, values, back, steps, skipped, adds, .. } = slide;
+        let n_out = steps.len().saturating_sub(skipped);
         assert!(slide.bias.len() == 16 * N && 16 * N * K <= kernels.len());
         assert!(n_out == 0 || (n_out - 1) * stride + 16 * N <= to.len());
         assert!(values.is_empty() || values.len() == starts.len());
@@ -1365,8 +1485,14 @@ pub mod x86 {
                         }
                     }
                 }
-                if step + 1 >= K {
-                    let to = to.as_mut_ptr().add((step + 1 - K) * stride);
+                if step >= skipped {
+                    let to = to.as_mut_ptr().add((step - skipped) * stride);
+                    if adds {
+                        let before = load_run::<N>(to, u16::MAX);
+                        for j in 0..N {
+                            sums[0][j] = _mm512_add_ps(before[j], sums[0][j]);
+                        }
+                    }
                     for j in 0..N {
                         _mm512_storeu_ps(to.add(16 * j), sums[0][j]);
                     }

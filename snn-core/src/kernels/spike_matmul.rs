@@ -61,6 +61,16 @@ impl<'a, R: Real> Sparse<'a, R> {
         Self { x, pattern }
     }
 
+    /// All its numbers, row by row.
+    pub(super) fn numbers(&self) -> &'a [R] {
+        self.x
+    }
+
+    /// Where they are not zero.
+    pub(super) fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
     /// Whether adding rows is faster than a dense product.
     #[allow(clippy::cast_precision_loss, reason = "a share of a number of numbers")]
     fn is_sparse(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Two-dimensional convolution.
 
 use crate::kernels::conv::{self, Conv};
+use crate::kernels::pattern::Pattern;
 use crate::op::{Backward, Op, Saved, SynOps};
 use crate::ops::still::Still;
 use crate::scalar::Scalar;
@@ -10,7 +11,8 @@ use crate::tensor::Tensor;
 ///
 /// Inputs: `x` `[T, B, C_in, H, W]`, `w` `[C_out, C_in/groups, kh, kw]`, and `b` `[C_out]` if there is a bias. Output:
 /// `y[o, p] = b[o] + Σ w[o, c, k] · x[c, stride·p + dilation·k − padding]`, `[T, B, C_out, H', W']`. Backward: the
-/// transposed convolution of `gy` for `x`, its correlation with `x` for `w`, its sum for `b`. Saved: nothing.
+/// transposed convolution of `gy` for `x`, its correlation with `x` for `w`, its sum for `b`. Saved: which inputs are not
+/// zero, if they are real numbers.
 ///
 /// Input that is equal in all steps is convolved once.
 #[derive(Clone, Debug)]
@@ -40,15 +42,18 @@ impl<S: Scalar> Op<S> for Conv2d {
         "conv2d"
     }
 
-    fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
+    fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
         self.check(x);
         let shape = self.conv.shape();
         let [h, w] = shape.output();
         let bias = x.get(2).map_or(&[][..], |b| b.as_slice());
         let still = Still::of(x[0]);
-        let y = S::bilinear(still.once(x[0].as_slice()), x[1].as_slice(), bias, &|x, w, b| {
-            conv::forward(&self.conv, x, w, b)
+        let once = still.once(x[0].as_slice());
+        let pattern = S::IS_REAL.then(|| Pattern::of(once, shape.plane()));
+        let y = S::bilinear(once, x[1].as_slice(), bias, &|x, w, b| {
+            conv::forward(&self.conv, &shape.frames(x, pattern.as_ref()), w, b)
         });
+        saved.put_pattern(pattern);
         Tensor::new(&[x[0].shape()[0], x[0].shape()[1], shape.c_out, h, w], still.repeat(y))
     }
 
@@ -62,7 +67,10 @@ impl<S: Scalar> Op<S> for Conv2d {
             ctx.grad(1, || {
                 let still = Still::of(x);
                 let (x, gy) = (still.once(x.as_slice()), still.sum(gy));
-                let gw = S::bilinear(x, &gy, &[], &|x, gy, _| conv::weight_grad(&self.conv, x, gy));
+                let gw = S::bilinear(x, &gy, &[], &|x, gy, _| {
+                    let x = self.conv.shape().frames(x, ctx.saved.pattern());
+                    conv::weight_grad(&self.conv, &x, gy)
+                });
                 Tensor::new(w.shape(), gw)
             }),
         ];

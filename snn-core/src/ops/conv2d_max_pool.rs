@@ -1,6 +1,7 @@
 //! Two-dimensional convolution with max-pooling behind it, as one.
 
 use crate::kernels::conv::{self, Conv, Windows};
+use crate::kernels::pattern::Pattern;
 use crate::op::{Backward, Op, Saved, SynOps};
 use crate::ops::still::Still;
 use crate::ops::{Conv2d, Pool2d, PoolKind};
@@ -12,7 +13,7 @@ use std::cell::RefCell;
 /// cache, and the backward works on the chosen entries only.
 ///
 /// Inputs as of [`Conv2d`]; output `[T, B, C_out, H'/kh, W'/kw]`. Backward: that of the pooling, then that of the
-/// convolution. Saved: for each window the index of its greatest entry.
+/// convolution. Saved: for each window the index of its greatest entry, and which inputs are not zero, if they are real numbers.
 /// Input that is equal in all steps is convolved once.
 #[derive(Clone, Debug)]
 pub struct Conv2dMaxPool {
@@ -57,7 +58,10 @@ impl<S: Scalar> Op<S> for Conv2dMaxPool {
         // Values come first, and tangents go where values chose.
         let choices = RefCell::new(Vec::new());
         let still = Still::of(x[0]);
-        let y = S::bilinear(still.once(x[0].as_slice()), x[1].as_slice(), bias, &|x, w, b| {
+        let (once, shape) = (still.once(x[0].as_slice()), self.conv().shape());
+        let pattern = S::IS_REAL.then(|| Pattern::of(once, shape.plane()));
+        let y = S::bilinear(once, x[1].as_slice(), bias, &|x, w, b| {
+            let x = &shape.frames(x, pattern.as_ref());
             let mut choices = choices.borrow_mut();
             if choices.is_empty() {
                 let (y, chosen) = conv::forward_pooled(self.conv(), &self.windows, x, w, b);
@@ -66,6 +70,7 @@ impl<S: Scalar> Op<S> for Conv2dMaxPool {
             }
             conv::forward_chosen(self.conv(), &self.windows, &choices, x, w, b)
         });
+        saved.put_pattern(pattern);
         saved.put_small_indices(still.repeat(choices.into_inner()));
         let ([h, w], shape) = (self.output(), x[0].shape());
         Tensor::new(&[shape[0], shape[1], self.conv().shape().c_out, h, w], still.repeat(y))
@@ -85,7 +90,8 @@ impl<S: Scalar> Op<S> for Conv2dMaxPool {
                 let still = Still::of(x);
                 let (x, gy, choices) = (still.once(x.as_slice()), still.sum(gy), still.once(choices));
                 let gw = S::bilinear(x, &gy, &[], &|x, gy, _| {
-                    conv::weight_grad_pooled(conv, windows, choices, x, gy)
+                    let x = conv.shape().frames(x, ctx.saved.pattern());
+                    conv::weight_grad_pooled(conv, windows, choices, &x, gy)
                 });
                 Tensor::new(w.shape(), gw)
             }),

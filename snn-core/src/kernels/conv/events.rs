@@ -40,15 +40,15 @@ vectorized! {
     ) {
         let [len, stride] = links.strides;
         let (height, above) = (band.rows.len(), to_u32(band.rows.start));
+        let before = to_u32(kernel_rows.above + band.rows.start * stride);
         for (frame, rows) in rows.chunks_mut(band.len).enumerate() {
             for (channel, kernel) in kernels.chunks(links.kernel_len).enumerate() {
                 let met = kernel_rows.sites(&band.rows, 0..links.kernel_len / len);
-                for (site, value) in events.pairs_at(frame * links.channels + channel, met) {
+                for (site, value) in events.pairs_at(lanes, frame * links.channels + channel, met) {
                     let first = kernel_rows.first[site as usize] - above.cast_signed();
                     let skipped = usize::try_from(-first).unwrap_or(0);
                     let n = (links.kernel_len / len).min(height.saturating_add_signed(-(first as isize))) - skipped;
-                    let start = kernel_rows.starts[site as usize].wrapping_sub(above * to_u32(stride));
-                    let start = start.wrapping_add(to_u32(skipped * stride)) as usize;
+                    let start = (kernel_rows.starts[site as usize] + to_u32(skipped * stride) - before) as usize;
                     lanes.add_rows(value, (&kernel[skipped * len..], len), (&mut rows[start..], stride), [n, len]);
                 }
             }
@@ -95,22 +95,23 @@ vectorized! {
 }
 
 vectorized! {
-    /// [`gather`] from the first rows of the output; a row of a kernel is summed in registers.
+    /// [`gather`] from some rows of the output of each frame, with [`KernelRows::above`] numbers before them; a row of a kernel
+    /// is summed in registers.
     pub(super) fn gather_by_kernel_row[S: Scalar](
         lanes; links: &Links, kernel_rows: &KernelRows, band: &Band, events: &Events<S>, rows: &[S], kernels: &mut [S],
     ) {
         let ([len, stride], mut starts) = (links.strides, Vec::new());
-        let down = to_u32(stride);
-        for (frame, rows) in rows.chunks(band.len).enumerate() {
+        let before = to_u32(band.rows.start * stride);
+        for (frame, rows) in rows.chunks(kernel_rows.above + band.len).enumerate() {
             for (channel, kernel) in kernels.chunks_mut(links.kernel_len).enumerate() {
                 let (sites, values) = events.of_plane(frame * links.channels + channel);
                 starts.clear();
-                starts.extend(sites.iter().map(|&site| kernel_rows.starts[site as usize]));
+                // Of a site that none of the rows meets, this may be a number without a meaning.
+                starts.extend(sites.iter().map(|&site| kernel_rows.starts[site as usize].wrapping_sub(before)));
                 for (row, to) in kernel.chunks_mut(len).enumerate() {
-                    let met = events::among(sites, kernel_rows.sites(&band.rows, row..row + 1));
+                    let met = events::among(lanes, sites, kernel_rows.sites(&band.rows, row..row + 1));
                     let values = if values.is_empty() { &[] } else { &values[met.clone()] };
-                    lanes.add_many((values, &starts[met]), (rows, len), (to, len), [1, len]);
-                    starts.iter_mut().for_each(|start| *start = start.wrapping_add(down));
+                    lanes.add_many((values, &starts[met]), (&rows[row * stride..], len), (to, len), [1, len]);
                 }
             }
         }

@@ -5,6 +5,7 @@ use super::links::{self, Grid};
 use crate::kernels::aligned::Aligned;
 use crate::scalar::Scalar;
 use crate::vectorized;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// An index of a frame or of kernels.
@@ -26,10 +27,14 @@ pub(super) struct Rows<N> {
 }
 
 /// Writes rows to `to` `[channels][positions]`.
-pub(super) fn channels_first<S: Scalar>(from: &Rows<&[S]>, channels: usize, to: &mut [S]) {
+pub(super) fn channels_first<S: Scalar>(from: &Rows<&[S]>, channels: usize, to: &mut [MaybeUninit<S>]) {
     let (w, pixel, positions) = (from.grid.size[1], from.pixel, to.len() / channels);
+    if from.grid == Grid::packed(from.grid.size) {
+        let size = [from.band.len() * w, channels];
+        return transpose_new(from.numbers, pixel, size, &mut to[from.band.start * w..], positions);
+    }
     for (i, y) in from.band.clone().enumerate() {
-        transpose(
+        transpose_new(
             &from.numbers[from.grid.row(i) * pixel..],
             pixel,
             [w, channels],
@@ -109,10 +114,23 @@ vectorized! {
     }
 }
 
+/// `to[c][r] = from[r][c]` for a `rows × cols` matrix; consecutive rows begin `from_width` and `to_width` numbers apart.
+pub(super) fn transpose<S: Scalar>(
+    from: &[S],
+    from_width: usize,
+    size: [usize; 2],
+    to: &mut [S],
+    to_width: usize,
+) {
+    let to = std::ptr::from_mut(to) as *mut [MaybeUninit<S>];
+    // SAFETY: only numbers are written, so that `to` has numbers as before.
+    transpose_new(from, from_width, size, unsafe { &mut *to }, to_width);
+}
+
 vectorized! {
-    /// `to[c][r] = from[r][c]` for a `rows × cols` matrix; consecutive rows begin `from_width` and `to_width` numbers apart.
-    pub(super) fn transpose[S: Scalar](
-        lanes; from: &[S], from_width: usize, size: [usize; 2], to: &mut [S], to_width: usize,
+    /// [`transpose`] to where there may not have been numbers before.
+    pub(super) fn transpose_new[S: Scalar](
+        lanes; from: &[S], from_width: usize, size: [usize; 2], to: &mut [MaybeUninit<S>], to_width: usize,
     ) {
         const TILE: usize = 16;
         let [rows, cols] = size;

@@ -58,8 +58,11 @@ pub(super) struct Links {
 pub(super) struct KernelRows {
     /// For each site the row of the output that the first row of a kernel meets; it may lie before the frame.
     pub(super) first: Vec<i32>,
-    /// For each site where that is in the frame, a wrapped number: what a row further down meets is a stride behind.
+    /// For each site where that is in a frame with [`Self::above`] numbers before it: what a row further down meets is a stride
+    /// behind.
     pub(super) starts: Vec<u32>,
+    /// Numbers of as many rows as a kernel has beside its last.
+    pub(super) above: usize,
     /// Height and width of the input.
     size: [usize; 2],
 }
@@ -98,7 +101,7 @@ impl Grid {
     }
 
     /// Rows with room for so many pixels on either side; what is right of a row is left of the next.
-    fn with_margin(size: [usize; 2], margin: usize) -> Self {
+    pub(super) fn with_margin(size: [usize; 2], margin: usize) -> Self {
         Self { size, lead: margin, pitch: size[1] + margin }
     }
 
@@ -233,9 +236,11 @@ impl Links {
             return None;
         }
         let [len, frame_stride] = self.strides.map(to_u32);
+        let above = (shape.kernel[0] - 1) * self.strides[1];
+        u32::try_from(above + self.frame_len).ok()?;
         let start = |site: usize| {
             let patch = self.of(site)[0];
-            patch.frame.wrapping_sub(patch.kernel / len * frame_stride)
+            to_u32(above) + patch.frame - patch.kernel / len * frame_stride
         };
         let first = |site: usize| {
             let patch = self.of(site)[0];
@@ -244,6 +249,7 @@ impl Links {
         Some(KernelRows {
             first: (0..self.sites()).map(first).collect(),
             starts: (0..self.sites()).map(start).collect(),
+            above,
             size: shape.input,
         })
     }

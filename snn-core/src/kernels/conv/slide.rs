@@ -1,10 +1,11 @@
 //! The event path where many events meet one output: the sums of a column of outputs slide down the frame in registers.
 
-use super::{ConvShape, layout};
+use super::links::Grid;
+use super::{ConvShape, Windows, layout};
 use crate::kernels::aligned::Aligned;
 use crate::kernels::events::{BySite, Events};
 use crate::kernels::simd::Slide;
-use crate::scalar::Scalar;
+use crate::scalar::{Real, Scalar};
 use crate::vectorized;
 use std::ops::Range;
 
@@ -77,8 +78,73 @@ vectorized! {
                 steps.clear();
                 steps.extend(met(shape, h, x).map(|sites| by_site.range(sites)));
                 let back = layout::to_u32(x * kh * pixel);
-                let slide = Slide { kernels, starts, values, back, steps: &steps, taps: kh, bias };
+                let (steps, skipped) = (&steps[..], kh - 1);
+                let slide =
+                    Slide { kernels, starts, values, back, steps, taps: kh, skipped, adds: false, bias };
                 lanes.slide(&slide, (&mut rows[x * pixel..], w * pixel));
+            }
+        }
+    }
+}
+
+/// Whether [`backward`] can be taken: without strides, dilation or groups, with sums of `width` numbers that fit the registers
+/// of AVX-512.
+pub(super) fn fits_backward(shape: &ConvShape, width: usize) -> bool {
+    let plain = shape.stride == [1, 1] && shape.dilation == [1, 1] && shape.groups == 1;
+    let sizes = [
+        (3, 1),
+        (3, 2),
+        (3, 3),
+        (3, 4),
+        (3, 6),
+        (5, 1),
+        (5, 2),
+        (5, 3),
+        (5, 4),
+        (5, 5),
+        (7, 1),
+        (7, 2),
+        (7, 4),
+    ];
+    plain && width.is_multiple_of(16) && sizes.contains(&(shape.kernel[0], width / 16))
+}
+
+vectorized! {
+    /// Adds to the rows of an input frame the kernels of the entries that windows chose, times the numbers of
+    /// `best` `[windows][pixel]`.
+    ///
+    /// `kernels` `[C_out][kh][kw · C_in and zeros up to whole registers]`; the grid has margins for what reaches into the
+    /// padding.
+    pub(super) fn backward[R: Real](
+        lanes; shape: &ConvShape, windows: &Windows, chosen: (&[R], &[u8]), kernels: &[R], grid: Grid, rows: &mut [R],
+    ) {
+        let ([down, across], [kh, kw]) = (windows.size, windows.kernel);
+        let (taps, n, pixel) = (shape.kernel[0], kh * kw, chosen.0.len() / windows.count());
+        let kernel_len = kernels.len() / shape.c_out;
+        let bias = vec![R::ZERO; kernel_len / taps];
+        let (mut starts, mut values, mut ends, mut steps) = (Vec::new(), Vec::new(), vec![0], Vec::new());
+        for x in 0..across {
+            starts.clear();
+            values.clear();
+            ends.truncate(1);
+            for window in (x..windows.count()).step_by(across) {
+                let at = window * pixel..(window + 1) * pixel;
+                let (best, choices) = (&chosen.0[at.clone()], &chosen.1[at]);
+                for k in (0..=u8::MAX).take(n) {
+                    lanes.append_chosen(best, choices, k, kernel_len, &mut starts, &mut values);
+                    ends.push(starts.len());
+                }
+            }
+            for column in 0..kw {
+                let of_row = |row: usize| row / kh * n + row % kh * kw + column;
+                steps.clear();
+                steps.extend((0..down * kh).map(|row| ends[of_row(row)]..ends[of_row(row) + 1]));
+                // Behind the last row of the output the sums of as many rows of the input as a kernel has are complete.
+                steps.resize(shape.input[0] + shape.padding[0], 0..0);
+                let (starts, values, steps, skipped) = (&starts, &values, &steps, shape.padding[0]);
+                let bias = &bias;
+                let slide = Slide { kernels, starts, values, back: 0, steps, taps, skipped, adds: true, bias };
+                lanes.slide(&slide, (&mut rows[(x * kw + column) * shape.c_in..], grid.pitch * shape.c_in));
             }
         }
     }

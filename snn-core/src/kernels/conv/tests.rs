@@ -75,8 +75,8 @@ fn equals_the_definition(shape: &ConvShape, n_frames: usize, density: f64, seed:
         ops.1 += 1;
     });
     let conv = Conv::from(*shape);
-    close(&forward(&conv, &x, &w, &b), &y)
-        && close(&weight_grad(&conv, &x, &gy), &gw)
+    close(&forward(&conv, &shape.frames(&x, None), &w, &b), &y)
+        && close(&weight_grad(&conv, &shape.frames(&x, None), &gy), &gw)
         && close(&input_grad(&conv, &w, &gy), &gx)
         && synops(&conv, &x) == ops
 }
@@ -109,8 +109,9 @@ fn frames_of_all_blocks_and_tasks_count() {
 
 #[test]
 fn few_nonzero_numbers_are_sparse_and_many_are_not() {
-    assert!(is_sparse(count_nonzero(&numbers(64, 5, 0.1)), 64));
-    assert!(!is_sparse(count_nonzero(&numbers(64, 5, 0.6)), 64));
+    for (density, want) in [(0.1, true), (0.6, false)] {
+        assert_eq!(is_sparse(&Sparse::new(&numbers(64, 5, density), 8, None)), want);
+    }
 }
 
 /// Shapes whose sums slide in registers, with one to four registers a pixel.
@@ -134,9 +135,35 @@ proptest! {
 
     #[test]
     fn sliding_sums_equal_the_definition(shape in sliding_shapes(), n_frames in 1_usize..4, seed: u64) {
-        let n_nonzero = count_nonzero(&numbers(n_frames * shape.in_len(), seed, 0.25));
+        let x = numbers(n_frames * shape.in_len(), seed, 0.25);
+        let n_nonzero = x.iter().filter(|v| **v != 0.0).count();
         prop_assert!(slide::pays(&shape, shape.pixel(shape.c_out), n_nonzero, n_frames));
+        prop_assert!(slide::fits_backward(&shape, (shape.kernel[1] * shape.c_in).next_multiple_of(16)));
         prop_assert!(equals_the_definition(&shape, n_frames, 0.25, seed));
+    }
+
+    #[test]
+    fn gradients_of_windows_are_those_of_what_they_chose(
+        shape in prop_oneof![sliding_shapes(), shapes()], density in prop::sample::select(vec![0.05, 0.9]), seed: u64,
+    ) {
+        let [h, wd] = shape.output();
+        let size = [h.min(2), wd.min(2)];
+        let (conv, windows, n) = (Conv::from(shape), Windows::new(&shape, size), (h / size[0]) * (wd / size[1]));
+        let x = numbers(2 * shape.in_len(), seed, density);
+        let w = numbers(shape.c_out * shape.taps(), seed ^ 1, 1.0);
+        let (y, choices) = forward_pooled(&conv, &windows, &shape.frames(&x, None), &w, &[]);
+        let (gy, mut all) = (numbers(y.len(), seed ^ 3, 0.7), vec![0.0; 2 * shape.out_len()]);
+        for (i, &g) in gy.iter().enumerate() {
+            let (plane, window) = (i / n, i % n);
+            let at = (plane / shape.c_out * n + window) * shape.pixel(shape.c_out) + plane % shape.c_out;
+            let (k, across) = (usize::from(choices[at]), wd / size[1]);
+            let row = window / across * size[0] + k / size[1];
+            all[(plane * h + row) * wd + window % across * size[1] + k % size[1]] = g;
+        }
+        let gx = input_grad_pooled(&conv, &windows, &choices, &w, &gy);
+        prop_assert!(close(&gx, &input_grad(&conv, &w, &all)));
+        let gw = weight_grad_pooled(&conv, &windows, &choices, &shape.frames(&x, None), &gy);
+        prop_assert!(close(&gw, &weight_grad(&conv, &shape.frames(&x, None), &all)));
     }
 
     #[test]
@@ -154,17 +181,17 @@ proptest! {
         };
         let conv = Conv::from(shape);
         let (x_f32, w_f32, gy_f32) = (single(&x), single(&w), single(&gy));
-        prop_assert!(near(&forward(&conv, &x_f32, &w_f32, &[]), &forward(&conv, &x, &w, &[])));
-        prop_assert!(near(&weight_grad(&conv, &x_f32, &gy_f32), &weight_grad(&conv, &x, &gy)));
+        prop_assert!(near(&forward(&conv, &shape.frames(&x_f32, None), &w_f32, &[]), &forward(&conv, &shape.frames(&x, None), &w, &[])));
+        prop_assert!(near(&weight_grad(&conv, &shape.frames(&x_f32, None), &gy_f32), &weight_grad(&conv, &shape.frames(&x, None), &gy)));
         prop_assert!(near(&input_grad(&conv, &w_f32, &gy_f32), &input_grad(&conv, &w, &gy)));
         let [h, wd] = shape.output();
         let windows = Windows::new(&shape, [h.min(2), wd.min(2)]);
-        let (y, choices) = forward_pooled(&conv, &windows, &x, &w, &[]);
+        let (y, choices) = forward_pooled(&conv, &windows, &shape.frames(&x, None), &w, &[]);
         let gy = &gy[..y.len()];
         let gx = input_grad_pooled(&conv, &windows, &choices, &w, gy);
-        let gw = weight_grad_pooled(&conv, &windows, &choices, &x, gy);
+        let gw = weight_grad_pooled(&conv, &windows, &choices, &shape.frames(&x, None), gy);
         prop_assert!(near(&input_grad_pooled(&conv, &windows, &choices, &w_f32, &gy_f32[..y.len()]), &gx));
-        prop_assert!(near(&weight_grad_pooled(&conv, &windows, &choices, &x_f32, &gy_f32[..y.len()]), &gw));
+        prop_assert!(near(&weight_grad_pooled(&conv, &windows, &choices, &shape.frames(&x_f32, None), &gy_f32[..y.len()]), &gw));
     }
 }
 
@@ -180,7 +207,7 @@ proptest! {
         let f32s = |n, seed, density| numbers(n, seed, density).iter().map(|&v| f32::of_f64(v)).collect::<Vec<_>>();
         let x = f32s(2 * shape.in_len(), seed, density);
         let (w, b) = (f32s(c_out * shape.taps(), seed ^ 1, 1.0), f32s(c_out, seed ^ 2, 1.0));
-        let (y, choices) = forward_pooled(&conv, &windows, &x, &w, &b);
-        prop_assert_eq!(forward_chosen(&conv, &windows, &choices, &x, &w, &b), y);
+        let (y, choices) = forward_pooled(&conv, &windows, &shape.frames(&x, None), &w, &b);
+        prop_assert_eq!(forward_chosen(&conv, &windows, &choices, &shape.frames(&x, None), &w, &b), y);
     }
 }

@@ -3,17 +3,19 @@
 use super::layout::Rows;
 use super::links::{Grid, Links};
 use super::{ConvShape, Part};
+use crate::kernels::simd::Taps;
 use crate::scalar::Real;
 use crate::vectorized;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Windows side by side over the output of a convolution; what is left over at the edges belongs to none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Windows {
     /// Windows from top to bottom and from left to right.
-    size: [usize; 2],
+    pub(super) size: [usize; 2],
     /// Height and width of a window.
-    kernel: [usize; 2],
+    pub(super) kernel: [usize; 2],
     /// The output of the convolution.
     output: Grid,
 }
@@ -49,15 +51,21 @@ impl Windows {
         Part { size: std::array::from_fn(|i| self.size[i] * self.kernel[i]), unit: self.kernel[0] }
     }
 
+    /// For each row of the windows `of`: the index of its first one among them, and the pixel that this begins at, counted from
+    /// that of the first row of windows.
+    #[inline(always)]
+    fn rows(&self, of: &Range<usize>, grid: Grid) -> impl Iterator<Item = (usize, usize)> {
+        let height = self.kernel[0];
+        (0..of.len()).step_by(self.size[1]).enumerate().map(move |(y, i)| (i, grid.row(y * height)))
+    }
+
     /// Calls `visit(i, first)` for each of the windows `of`, the i-th of which begins at pixel `first`, counted from that of the
     /// first row of windows.
     #[inline(always)]
     fn for_each(&self, of: &Range<usize>, grid: Grid, mut visit: impl FnMut(usize, usize)) {
-        let width = self.size[1];
-        for (y, start) in of.clone().step_by(width).enumerate() {
-            let row = grid.row(y * self.kernel[0]);
-            for x in 0..width {
-                visit(start - of.start + x, row + x * self.kernel[1]);
+        for (i, row) in self.rows(of, grid) {
+            for x in 0..self.size[1] {
+                visit(i + x, row + x * self.kernel[1]);
             }
         }
     }
@@ -68,8 +76,9 @@ impl Windows {
         (0..kh).flat_map(|y| (0..kw).map(move |x| (y * grid.pitch + x) * pixel)).collect()
     }
 
-    /// The greatest number of each window in `rows`, the first of equals, and its index in the window: both `[windows][pixel]`.
-    pub(super) fn choose<R: Real>(&self, rows: &Rows<&[R]>, best: &mut [R], choices: &mut [u8]) {
+    /// The greatest number of each window in `rows`, the first of equals, and its index in the window: `[windows][pixel]`, the
+    /// latter with zeros up to their own stride.
+    pub(super) fn choose<R: Real>(&self, rows: &Rows<&[R]>, best: &mut [R], choices: &mut [MaybeUninit<u8>]) {
         choose(self, rows, best, choices);
     }
 
@@ -99,13 +108,16 @@ impl Windows {
 }
 
 vectorized! {
-    fn choose[R: Real](lanes; windows: &Windows, rows: &Rows<&[R]>, best: &mut [R], choices: &mut [u8]) {
+    fn choose[R: Real](
+        lanes; windows: &Windows, rows: &Rows<&[R]>, best: &mut [R], choices: &mut [MaybeUninit<u8>],
+    ) {
         let (of, pixel) = (windows.in_rows(&rows.band), rows.pixel);
         let (stride, taps) = (choices.len() / of.len().max(1), windows.taps(rows.grid, pixel));
-        windows.for_each(&of, rows.grid, #[inline(always)] |i, first| {
-            let (best, choices) = (&mut best[i * pixel..][..pixel], &mut choices[i * stride..][..pixel]);
-            lanes.choose(&rows.numbers[first * pixel..], &taps, best, choices);
-        });
+        let (n, at) = (windows.size[1], Taps { of_first: &taps, step: windows.kernel[1] * pixel, pixel });
+        for (i, first) in windows.rows(&of, rows.grid) {
+            let choices = (&mut choices[i * stride..][..n * stride], stride);
+            lanes.choose(&rows.numbers[first * pixel..], &at, &mut best[i * pixel..][..n * pixel], choices);
+        }
     }
 }
 
@@ -124,10 +136,11 @@ vectorized! {
     fn spread[R: Real](lanes; windows: &Windows, best: &[R], choices: &[u8], rows: Rows<&mut [R]>) {
         let (of, pixel) = (windows.in_rows(&rows.band), rows.pixel);
         let (stride, taps) = (choices.len() / of.len().max(1), windows.taps(rows.grid, pixel));
-        windows.for_each(&of, rows.grid, #[inline(always)] |i, first| {
-            let (best, choices) = (&best[i * pixel..][..pixel], &choices[i * stride..][..pixel]);
-            lanes.spread(best, choices, &taps, &mut rows.numbers[first * pixel..]);
-        });
+        let (n, at) = (windows.size[1], Taps { of_first: &taps, step: windows.kernel[1] * pixel, pixel });
+        for (i, first) in windows.rows(&of, rows.grid) {
+            let choices = (&choices[i * stride..][..n * stride], stride);
+            lanes.spread(&best[i * pixel..][..n * pixel], choices, &at, &mut rows.numbers[first * pixel..]);
+        }
     }
 }
 
