@@ -77,6 +77,33 @@ pub struct Slide<'a, S> {
     pub bias: &'a [S],
 }
 
+impl<S: Scalar> Slide<'_, S> {
+    /// What event `i` adds to the sums, and what that is multiplied by.
+    #[inline(always)]
+    fn event(&self, i: usize) -> (S, &[S]) {
+        let start = self.starts[i].wrapping_sub(self.back) as usize;
+        let a = if self.values.is_empty() { S::ONE } else { self.values[i] };
+        (a, &self.kernels[start..start + self.taps * self.bias.len()])
+    }
+
+    /// Writes the sum that is complete behind a step, and lets the others move up.
+    #[inline(always)]
+    fn end_step(&self, step: usize, sums: &mut [S], (to, stride): (&mut [S], usize)) {
+        let width = self.bias.len();
+        if let Some(i) = step.checked_sub(self.skipped) {
+            let to = &mut to[i * stride..][..width];
+            if self.adds {
+                to.iter_mut().zip(&*sums).for_each(|(to, &sum)| *to += sum);
+            } else {
+                to.copy_from_slice(&sums[..width]);
+            }
+        }
+        sums.copy_within(width.., 0);
+        let last = sums.len() - width;
+        sums[last..].copy_from_slice(self.bias);
+    }
+}
+
 /// Where the pixels of windows side by side are, see [`Lanes::choose`].
 #[derive(Clone, Copy, Debug)]
 pub struct Taps<'a> {
@@ -407,24 +434,13 @@ fn axpy<S: Scalar>(a: S, x: &[S], y: &mut [S]) {
 
 #[inline(always)]
 fn slide_down<S: Scalar>(slide: &Slide<'_, S>, (to, stride): (&mut [S], usize), add: impl Fn(S, S, &mut S)) {
-    let (width, len) = (slide.bias.len(), slide.taps * slide.bias.len());
     let mut sums = slide.bias.repeat(slide.taps);
     for (step, events) in slide.steps.iter().enumerate() {
         for i in events.clone() {
-            let start = slide.starts[i].wrapping_sub(slide.back) as usize;
-            let a = if slide.values.is_empty() { S::ONE } else { slide.values[i] };
-            sums.iter_mut().zip(&slide.kernels[start..start + len]).for_each(|(sum, &x)| add(a, x, sum));
+            let (a, kernel) = slide.event(i);
+            sums.iter_mut().zip(kernel).for_each(|(sum, &x)| add(a, x, sum));
         }
-        if let Some(i) = step.checked_sub(slide.skipped) {
-            let to = &mut to[i * stride..][..width];
-            if slide.adds {
-                to.iter_mut().zip(&sums).for_each(|(to, &sum)| *to += sum);
-            } else {
-                to.copy_from_slice(&sums[..width]);
-            }
-        }
-        sums.copy_within(width.., 0);
-        sums[len - width..].copy_from_slice(slide.bias);
+        slide.end_step(step, &mut sums, (&mut *to, stride));
     }
 }
 
@@ -676,6 +692,18 @@ pub mod x86 {
         }
 
         #[inline(always)]
+        fn slide_f32(self, slide: &Slide<'_, f32>, (to, stride): (&mut [f32], usize)) {
+            let mut sums = slide.bias.repeat(slide.taps);
+            for (step, events) in slide.steps.iter().enumerate() {
+                for i in events.clone() {
+                    let (a, kernel) = slide.event(i);
+                    add_fused(self, a, kernel, &mut sums);
+                }
+                slide.end_step(step, &mut sums, (&mut *to, stride));
+            }
+        }
+
+        #[inline(always)]
         fn bits_f32(self, x: &[f32]) -> [u64; 2] {
             assert!(x.len() <= 64);
             let whole = x.len() - x.len() % 8;
@@ -699,6 +727,26 @@ pub mod x86 {
         fn prefetch<S: Scalar>(self, x: &[S]) {
             // SAFETY: prefetching reads nothing.
             unsafe { _mm_prefetch::<_MM_HINT_T1>(x.as_ptr().cast()) };
+        }
+    }
+
+    /// `y += a · x` of as many numbers, where products are not rounded before they are added.
+    #[inline(always)]
+    fn add_fused(_: Avx2, a: f32, x: &[f32], y: &mut [f32]) {
+        assert_eq!(x.len(), y.len());
+        let whole = x.len() - x.len() % 8;
+        for i in (0..whole).step_by(8) {
+            // SAFETY: there is an `Avx2`, so the CPU has AVX2 and FMA; `i + 8 <= whole`, and both slices hold that many.
+            unsafe {
+                let (x, y) = (x.as_ptr().add(i), y.as_mut_ptr().add(i));
+                _mm256_storeu_ps(
+                    y,
+                    _mm256_fmadd_ps(_mm256_set1_ps(a), _mm256_loadu_ps(x), _mm256_loadu_ps(y)),
+                );
+            }
+        }
+        for i in whole..x.len() {
+            y[i] = a.mul_add(x[i], y[i]);
         }
     }
 
