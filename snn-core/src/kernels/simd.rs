@@ -693,13 +693,14 @@ pub mod x86 {
 
         #[inline(always)]
         fn slide_f32(self, slide: &Slide<'_, f32>, (to, stride): (&mut [f32], usize)) {
-            let mut sums = slide.bias.repeat(slide.taps);
-            for (step, events) in slide.steps.iter().enumerate() {
-                for i in events.clone() {
-                    let (a, kernel) = slide.event(i);
-                    add_fused(self, a, kernel, &mut sums);
+            // SAFETY: `self` exists, so the CPU has AVX2 and FMA.
+            unsafe {
+                match (slide.taps, slide.bias.len() % 16) {
+                    (3, 0) => slide_strips::<3>(slide, (to, stride)),
+                    (5, 0) => slide_strips::<5>(slide, (to, stride)),
+                    (7, 0) => slide_strips::<7>(slide, (to, stride)),
+                    _ => slide_in_memory(slide, (to, stride)),
                 }
-                slide.end_step(step, &mut sums, (&mut *to, stride));
             }
         }
 
@@ -730,23 +731,78 @@ pub mod x86 {
         }
     }
 
-    /// `y += a · x` of as many numbers, where products are not rounded before they are added.
-    #[inline(always)]
-    fn add_fused(_: Avx2, a: f32, x: &[f32], y: &mut [f32]) {
-        assert_eq!(x.len(), y.len());
-        let whole = x.len() - x.len() % 8;
-        for i in (0..whole).step_by(8) {
-            // SAFETY: there is an `Avx2`, so the CPU has AVX2 and FMA; `i + 8 <= whole`, and both slices hold that many.
-            unsafe {
-                let (x, y) = (x.as_ptr().add(i), y.as_mut_ptr().add(i));
-                _mm256_storeu_ps(
-                    y,
-                    _mm256_fmadd_ps(_mm256_set1_ps(a), _mm256_loadu_ps(x), _mm256_loadu_ps(y)),
-                );
+    /// [`Lanes::slide_f32`] for any sizes.
+    #[target_feature(enable = "avx2,fma")]
+    fn slide_in_memory(slide: &Slide<'_, f32>, (to, stride): (&mut [f32], usize)) {
+        let mut sums = slide.bias.repeat(slide.taps);
+        for (step, events) in slide.steps.iter().enumerate() {
+            for i in events.clone() {
+                let (a, kernel) = slide.event(i);
+                sums.iter_mut().zip(kernel).for_each(|(sum, &x)| *sum = a.mul_add(x, *sum));
             }
+            slide.end_step(step, &mut sums, (&mut *to, stride));
         }
-        for i in whole..x.len() {
-            y[i] = a.mul_add(x[i], y[i]);
+    }
+
+    /// [`Lanes::slide_f32`] with `K` sums of whole strips of 16 numbers, strip after strip: those of one fit the registers.
+    #[target_feature(enable = "avx2,fma")]
+    fn slide_strips<const K: usize>(slide: &Slide<'_, f32>, (to, stride): (&mut [f32], usize)) {
+        let (width, n_out) = (slide.bias.len(), slide.steps.len().saturating_sub(slide.skipped));
+        assert!(width.is_multiple_of(16) && slide.taps == K && width * K <= slide.kernels.len());
+        assert!(n_out == 0 || (n_out - 1) * stride + width <= to.len());
+        assert!(slide.values.is_empty() || slide.values.len() == slide.starts.len());
+        for strip in (0..width).step_by(16) {
+            // SAFETY: bias, kernels and `to` hold what is read and written, as asserted.
+            unsafe { slide_strip::<K>(slide, strip, (to.as_mut_ptr().wrapping_add(strip), stride)) };
+        }
+    }
+
+    /// The strip that begins at `strip` in each sum.
+    ///
+    /// # Safety
+    /// The slices hold what [`slide_strips`] asserts.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn slide_strip<const K: usize>(
+        slide: &Slide<'_, f32>,
+        strip: usize,
+        (to, stride): (*mut f32, usize),
+    ) {
+        let &Slide { kernels, starts, values, back, steps, skipped, adds, .. } = slide;
+        let width = slide.bias.len();
+        let last_start = kernels.len() - width * K;
+        // SAFETY: the caller's; starts are checked.
+        unsafe {
+            let bias = slide.bias.as_ptr().add(strip);
+            let bias = [_mm256_loadu_ps(bias), _mm256_loadu_ps(bias.add(8))];
+            let mut sums = [bias; K];
+            for (step, events) in steps.iter().enumerate() {
+                for i in events.clone() {
+                    let start = starts[i].wrapping_sub(back) as usize;
+                    assert!(start <= last_start);
+                    let x = kernels.as_ptr().add(start + strip);
+                    let a = _mm256_set1_ps(if values.is_empty() { 1.0 } else { values[i] });
+                    for k in 0..K {
+                        for j in 0..2 {
+                            sums[k][j] =
+                                _mm256_fmadd_ps(a, _mm256_loadu_ps(x.add(k * width + 8 * j)), sums[k][j]);
+                        }
+                    }
+                }
+                if step >= skipped {
+                    let to = to.add((step - skipped) * stride);
+                    for j in 0..2 {
+                        if adds {
+                            sums[0][j] = _mm256_add_ps(_mm256_loadu_ps(to.add(8 * j)), sums[0][j]);
+                        }
+                        _mm256_storeu_ps(to.add(8 * j), sums[0][j]);
+                    }
+                }
+                for k in 1..K {
+                    sums[k - 1] = sums[k];
+                }
+                sums[K - 1] = bias;
+            }
         }
     }
 
