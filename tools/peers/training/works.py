@@ -37,7 +37,11 @@ class Work:
 
 NMNIST = ("12C5-P2-LIF-32C5-P2-LIF-10-LIF", (2, 34, 34), 0.03, 10)
 BLOCK = "32C3p1-BN-LIF-P2"
-GAINS = {"nmnist": (3.3, 2.2, 8.0), "gesture": (5.0, 2.5, 2.5, 2.6, 4.0)}
+GAINS = {
+    "nmnist": (3.3, 2.2, 8.0),
+    "gesture_32": (5.0, 2.5, 2.5, 2.6, 4.0),
+    "gesture_128": (5.0, 2.5, 2.5, 2.5, 2.5, 2.6, 4.0),
+}
 WORKS = {
     "train_nmnist_b32_t10": Work(*NMNIST, 32, 10, GAINS["nmnist"]),
     "train_nmnist_b32_t25": Work(*NMNIST, 32, 25, GAINS["nmnist"]),
@@ -45,7 +49,8 @@ WORKS = {
     "train_nmnist_b128_t25": Work(*NMNIST, 128, 25, GAINS["nmnist"]),
     "train_fc": Work("1000-LIF-10-LIF", (784,), 0.13, 10, 128, 25, (3.5, 6.0)),
     "train_rsnn": Work("256-RLIF-20-LIF", (700,), 0.02, 20, 64, 100, (9.0, 9.0)),
-    "train_gesture_32": Work("-".join([BLOCK] * 3 + ["256-LIF-11-LIF"]), (2, 32, 32), 0.05, 11, 16, 16, GAINS["gesture"]),
+    "train_gesture_32": Work("-".join([BLOCK] * 3 + ["256-LIF-11-LIF"]), (2, 32, 32), 0.05, 11, 16, 16, GAINS["gesture_32"]),
+    "train_gesture_128": Work("-".join([BLOCK] * 5 + ["256-LIF-11-LIF"]), (2, 128, 128), 0.05, 11, 4, 16, GAINS["gesture_128"]),
 }
 WORKS["hessian"] = replace(WORKS["train_nmnist_b32_t10"], measure="probe")
 WORKS["infer_b128"] = replace(WORKS["train_nmnist_b128_t25"], measure="forward")
