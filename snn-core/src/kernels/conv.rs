@@ -1,4 +1,5 @@
-//! Two-dimensional convolution of frames, by events where a factor is sparse and by sums of many windows at once where it is not.
+//! Two-dimensional convolution of frames, by events where a factor is sparse, and by sums of many windows at once where it is
+//! not.
 //!
 //! Frames are `[C, H, W]`. Inside, the side that is summed into is channels last (`[positions, C]`), and `Links` tell
 //! which run of a kernel's numbers meets which run of such a frame. The event path adds a run of weights for each nonzero
@@ -240,7 +241,7 @@ pub fn forward_pooled<R: Real>(
             let of = windows.in_rows(&rows.band);
             let best = &mut best[..of.len() * rows.pixel];
             let chosen = &mut choices[(frame * windows.count() + of.start) * stride..][..of.len() * stride];
-            windows.choose(&rows, best, &mut chosen[..]);
+            windows.choose(&rows, best, chosen);
             let y = &mut y[frame * len + of.start..(frame + 1) * len];
             layout::transpose_new(best, rows.pixel, [of.len(), shape.c_out], y, windows.count());
         });
@@ -541,7 +542,7 @@ pub fn input_grad_pooled<R: Real>(
     gy: &[R],
 ) -> Vec<R> {
     let (shape, n, pixel, links) = (&conv.shape, windows.count(), conv.pixel_out(), conv.by_output());
-    let slides = slide::fits_backward(shape, links.strides[0]);
+    let slides = slide::fits(shape, links.strides[0]);
     let (grid, len) = if slides {
         let grid = Grid::with_margin(shape.input, shape.padding[1]);
         // What a kernel adds to the last pixels ends with the zeros that fill its registers.

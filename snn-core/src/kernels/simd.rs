@@ -54,6 +54,24 @@ macro_rules! vectorized {
     };
 }
 
+/// Gives a macro the numbers of sums, and of registers of 16 numbers for each, that slide in the registers of AVX-512.
+macro_rules! with_slide_sizes {
+    ($name:ident, $($args:tt)*) => {
+        $name! {
+            [(3, 1) (3, 2) (3, 3) (3, 4) (3, 6) (3, 8) (5, 1) (5, 2) (5, 3) (5, 4) (5, 5) (7, 1) (7, 2) (7, 4)] $($args)*
+        }
+    };
+}
+
+macro_rules! is_slide_size {
+    ([$(($taps:literal, $n:literal))+] $size:expr) => { matches!($size, $(($taps, $n))|+) };
+}
+
+/// Whether so many sums of so many numbers slide in registers where a CPU has enough of them.
+pub(super) fn slides(taps: usize, width: usize) -> bool {
+    width.is_multiple_of(16) && with_slide_sizes!(is_slide_size, (taps, width / 16))
+}
+
 /// Sums that slide over the steps of a column, see [`Lanes::slide`].
 #[derive(Clone, Copy, Debug)]
 pub struct Slide<'a, S> {
@@ -75,33 +93,6 @@ pub struct Slide<'a, S> {
     pub adds: bool,
     /// What each sum starts from.
     pub bias: &'a [S],
-}
-
-impl<S: Scalar> Slide<'_, S> {
-    /// What event `i` adds to the sums, and what that is multiplied by.
-    #[inline(always)]
-    fn event(&self, i: usize) -> (S, &[S]) {
-        let start = self.starts[i].wrapping_sub(self.back) as usize;
-        let a = if self.values.is_empty() { S::ONE } else { self.values[i] };
-        (a, &self.kernels[start..start + self.taps * self.bias.len()])
-    }
-
-    /// Writes the sum that is complete behind a step, and lets the others move up.
-    #[inline(always)]
-    fn end_step(&self, step: usize, sums: &mut [S], (to, stride): (&mut [S], usize)) {
-        let width = self.bias.len();
-        if let Some(i) = step.checked_sub(self.skipped) {
-            let to = &mut to[i * stride..][..width];
-            if self.adds {
-                to.iter_mut().zip(&*sums).for_each(|(to, &sum)| *to += sum);
-            } else {
-                to.copy_from_slice(&sums[..width]);
-            }
-        }
-        sums.copy_within(width.., 0);
-        let last = sums.len() - width;
-        sums[last..].copy_from_slice(self.bias);
-    }
 }
 
 /// Where the pixels of windows side by side are, see [`Lanes::choose`].
@@ -434,13 +425,24 @@ fn axpy<S: Scalar>(a: S, x: &[S], y: &mut [S]) {
 
 #[inline(always)]
 fn slide_down<S: Scalar>(slide: &Slide<'_, S>, (to, stride): (&mut [S], usize), add: impl Fn(S, S, &mut S)) {
+    let (width, len) = (slide.bias.len(), slide.taps * slide.bias.len());
     let mut sums = slide.bias.repeat(slide.taps);
     for (step, events) in slide.steps.iter().enumerate() {
         for i in events.clone() {
-            let (a, kernel) = slide.event(i);
-            sums.iter_mut().zip(kernel).for_each(|(sum, &x)| add(a, x, sum));
+            let start = slide.starts[i].wrapping_sub(slide.back) as usize;
+            let a = if slide.values.is_empty() { S::ONE } else { slide.values[i] };
+            sums.iter_mut().zip(&slide.kernels[start..start + len]).for_each(|(sum, &x)| add(a, x, sum));
         }
-        slide.end_step(step, &mut sums, (&mut *to, stride));
+        if let Some(i) = step.checked_sub(slide.skipped) {
+            let to = &mut to[i * stride..][..width];
+            if slide.adds {
+                to.iter_mut().zip(&sums).for_each(|(to, &sum)| *to += sum);
+            } else {
+                to.copy_from_slice(&sums[..width]);
+            }
+        }
+        sums.copy_within(width.., 0);
+        sums[len - width..].copy_from_slice(slide.bias);
     }
 }
 
@@ -471,10 +473,9 @@ fn choose<R: Real>(
     (choices, stride): (&mut [MaybeUninit<u8>], usize),
 ) {
     for (i, (best, choices)) in best.chunks_mut(at.pixel).zip(choices.chunks_mut(stride)).enumerate() {
-        let (rows, (choices, rest)) = (&rows[i * at.step..], choices.split_at_mut(at.pixel));
+        let rows = &rows[i * at.step..];
         best.copy_from_slice(&rows[at.of_first[0]..][..at.pixel]);
         choices.fill(MaybeUninit::new(0));
-        rest.fill(MaybeUninit::new(0));
         for (k, &tap) in at.of_first.iter().enumerate().skip(1) {
             for ((best, choice), &v) in best.iter_mut().zip(choices.iter_mut()).zip(&rows[tap..]) {
                 if v > *best {
@@ -699,7 +700,7 @@ pub mod x86 {
                     (3, 0) => slide_strips::<3>(slide, (to, stride)),
                     (5, 0) => slide_strips::<5>(slide, (to, stride)),
                     (7, 0) => slide_strips::<7>(slide, (to, stride)),
-                    _ => slide_in_memory(slide, (to, stride)),
+                    _ => Baseline.slide_f32(slide, (to, stride)),
                 }
             }
         }
@@ -728,19 +729,6 @@ pub mod x86 {
         fn prefetch<S: Scalar>(self, x: &[S]) {
             // SAFETY: prefetching reads nothing.
             unsafe { _mm_prefetch::<_MM_HINT_T1>(x.as_ptr().cast()) };
-        }
-    }
-
-    /// [`Lanes::slide_f32`] for any sizes.
-    #[target_feature(enable = "avx2,fma")]
-    fn slide_in_memory(slide: &Slide<'_, f32>, (to, stride): (&mut [f32], usize)) {
-        let mut sums = slide.bias.repeat(slide.taps);
-        for (step, events) in slide.steps.iter().enumerate() {
-            for i in events.clone() {
-                let (a, kernel) = slide.event(i);
-                sums.iter_mut().zip(kernel).for_each(|(sum, &x)| *sum = a.mul_add(x, *sum));
-            }
-            slide.end_step(step, &mut sums, (&mut *to, stride));
         }
     }
 
@@ -894,27 +882,17 @@ pub mod x86 {
 
         #[inline(always)]
         fn slide_f32(self, slide: &Slide<'_, f32>, to: (&mut [f32], usize)) {
-            let n = if slide.bias.len().is_multiple_of(16) { slide.bias.len() / 16 } else { 0 };
-            // SAFETY: `self` exists, so the CPU has AVX-512F.
-            unsafe {
-                match (slide.taps, n) {
-                    (3, 1) => slide_registers::<3, 1>(slide, to),
-                    (3, 2) => slide_registers::<3, 2>(slide, to),
-                    (3, 3) => slide_registers::<3, 3>(slide, to),
-                    (3, 4) => slide_registers::<3, 4>(slide, to),
-                    (3, 6) => slide_registers::<3, 6>(slide, to),
-                    (3, 8) => slide_registers::<3, 8>(slide, to),
-                    (5, 1) => slide_registers::<5, 1>(slide, to),
-                    (5, 2) => slide_registers::<5, 2>(slide, to),
-                    (5, 3) => slide_registers::<5, 3>(slide, to),
-                    (5, 4) => slide_registers::<5, 4>(slide, to),
-                    (7, 1) => slide_registers::<7, 1>(slide, to),
-                    (5, 5) => slide_registers::<5, 5>(slide, to),
-                    (7, 2) => slide_registers::<7, 2>(slide, to),
-                    (7, 4) => slide_registers::<7, 4>(slide, to),
-                    _ => Baseline.slide_f32(slide, to),
-                }
+            macro_rules! in_registers {
+                ([$(($taps:literal, $n:literal))+] $size:expr) => {
+                    match $size {
+                        // SAFETY: `self` exists, so the CPU has AVX-512F.
+                        $(($taps, $n) => unsafe { slide_registers::<$taps, $n>(slide, to) },)+
+                        _ => Baseline.slide_f32(slide, to),
+                    }
+                };
             }
+            let n = if slide.bias.len().is_multiple_of(16) { slide.bias.len() / 16 } else { 0 };
+            with_slide_sizes!(in_registers, (slide.taps, n));
         }
 
         #[inline(always)]

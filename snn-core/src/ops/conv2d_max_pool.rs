@@ -4,7 +4,7 @@ use crate::kernels::conv::{self, Conv, Windows};
 use crate::kernels::pattern::Pattern;
 use crate::op::{Backward, Op, Saved, SynOps};
 use crate::ops::still::Still;
-use crate::ops::{Conv2d, Pool2d, PoolKind};
+use crate::ops::{Conv2d, Pool2d};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 use std::cell::RefCell;
@@ -26,10 +26,7 @@ impl Conv2dMaxPool {
     /// The two as one, if `pool` can be fused: a maximum over windows side by side that fit the convolution's output.
     #[must_use]
     pub fn fuse(conv: &Conv, pool: &Pool2d) -> Option<Self> {
-        let [h, w] = conv.shape().output();
-        let fits = (1..=h).contains(&pool.kernel[0]) && (1..=w).contains(&pool.kernel[1]);
-        let small = pool.kernel[0] * pool.kernel[1] <= 256;
-        (pool.kind == PoolKind::Max && pool.kernel == pool.stride && fits && small).then(|| Self {
+        pool.side_by_side(conv.shape().output()).map(|_| Self {
             conv2d: Conv2d::new(conv.clone()),
             pool: *pool,
             windows: Windows::new(conv.shape(), pool.kernel),
@@ -112,6 +109,7 @@ impl<S: Scalar> Op<S> for Conv2dMaxPool {
 mod tests {
     use super::*;
     use crate::kernels::conv::ConvShape;
+    use crate::ops::PoolKind;
     use crate::ops::testing::{backward, forward};
     use crate::scalar::Dual;
     use proptest::prelude::*;

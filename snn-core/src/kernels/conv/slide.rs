@@ -4,33 +4,31 @@ use super::links::Grid;
 use super::{ConvShape, Windows, layout};
 use crate::kernels::aligned::Aligned;
 use crate::kernels::events::{BySite, Events};
-use crate::kernels::simd::Slide;
+use crate::kernels::simd::{Slide, slides};
 use crate::scalar::{Real, Scalar};
 use crate::vectorized;
 use std::ops::Range;
-
-/// Registers of 16 numbers that the sums may take.
-const REGISTERS: usize = 28;
 
 /// Events for each pixel of a frame from which on it pays to sort them.
 const EVENTS: f64 = 0.5;
 
 /// Whether this path is faster than adding kernel after kernel for frames of so many nonzero numbers.
 ///
-/// It needs kernels of 3, 5 or 7 rows without strides, dilation or groups, and sums that fit the registers of AVX-512; the
-/// choice, which decides the order of summation, is the same with any instruction set.
+/// The choice, which decides the order of summation, is the same with any instruction set.
 #[allow(clippy::cast_precision_loss, reason = "an average against a threshold")]
 pub(super) fn pays(shape: &ConvShape, pixel: usize, n_nonzero: usize, n_frames: usize) -> bool {
-    let plain = shape.stride == [1, 1] && shape.dilation == [1, 1] && shape.groups == 1;
-    let fits = matches!(shape.kernel[0], 3 | 5 | 7) && matches!(pixel, 16 | 32 | 64 | 128);
-    plain
-        && fits
-        && u32::try_from(
-            (shape.c_in * shape.kernel[1] + shape.input[1] + shape.padding[1]) * shape.kernel[0] * pixel,
-        )
-        .is_ok()
-        && shape.kernel[0] * pixel / 16 <= REGISTERS
+    let numbers =
+        (shape.c_in * shape.kernel[1] + shape.input[1] + shape.padding[1]) * shape.kernel[0] * pixel;
+    fits(shape, pixel)
+        && u32::try_from(numbers).is_ok()
         && n_nonzero as f64 >= EVENTS * (n_frames * shape.plane()) as f64
+}
+
+/// Whether sums of `width` numbers for each row of a kernel can slide: without strides, dilation or groups, in the registers of
+/// AVX-512.
+pub(super) fn fits(shape: &ConvShape, width: usize) -> bool {
+    let plain = shape.stride == [1, 1] && shape.dilation == [1, 1] && shape.groups == 1;
+    plain && slides(shape.kernel[0], width)
 }
 
 /// Weights as `[C_in][kw][kh, from the last to the first][pixel]`.
@@ -85,28 +83,6 @@ vectorized! {
             }
         }
     }
-}
-
-/// Whether [`backward`] can be taken: without strides, dilation or groups, with sums of `width` numbers that fit the registers
-/// of AVX-512.
-pub(super) fn fits_backward(shape: &ConvShape, width: usize) -> bool {
-    let plain = shape.stride == [1, 1] && shape.dilation == [1, 1] && shape.groups == 1;
-    let sizes = [
-        (3, 1),
-        (3, 2),
-        (3, 3),
-        (3, 4),
-        (3, 6),
-        (5, 1),
-        (5, 2),
-        (5, 3),
-        (5, 4),
-        (5, 5),
-        (7, 1),
-        (7, 2),
-        (7, 4),
-    ];
-    plain && width.is_multiple_of(16) && sizes.contains(&(shape.kernel[0], width / 16))
 }
 
 vectorized! {
