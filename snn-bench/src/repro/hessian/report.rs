@@ -61,8 +61,8 @@ fn notes(settings: &Settings) -> Vec<String> {
             "Frames: {} time bins over 300 ms, counts, the top left 32x32 pixels. The paper has 300 steps of 1 ms.",
             settings.data.n_steps
         ),
-        "The strided variant of the network with a trained linear readout on the mean output current, by \
-         backpropagation through time; the paper reads fixed random readouts of each layer."
+        "A trained linear readout on the mean output current, by backpropagation through time; the paper reads fixed \
+         random readouts of each layer."
             .to_owned(),
         "Biases start below zero, which keeps neurons with threshold 0 at rest without input.".to_owned(),
         "Bytes count codes, one scale of 4 bytes for each output channel, and biases in float.".to_owned(),
@@ -162,7 +162,7 @@ fn size_claim(
         what,
         paper: "\u{2212}58 %, 0.2 points".to_owned(),
         target: format!("\u{2212}{:.0} %, {most_lost}", 100.0 * least_saved),
-        ours: format!("\u{2212}{:.1} %, {drop} points", 100.0 * saved),
+        ours: format!("\u{2212}{:.1} %, {drop}", 100.0 * saved),
         outcome: outcome(plan.drop.map(|drop| saved >= least_saved && is_little(drop))),
     }
 }
@@ -221,7 +221,7 @@ fn accuracy_vs_bits(settings: &Settings, summary: &Summary) -> AccuracyVsBits {
     AccuracyVsBits {
         title: "Accuracy against bits".to_owned(),
         bits_of: "mean bits per weight".to_owned(),
-        float: summary.float_accuracy(),
+        float: summary.twin_accuracy(),
         series: vec![series("post-training", &|p| p.ptq), series("trained", &|p| p.qat)],
         sampling: sampling(settings, summary, ErrorKind::StdDev),
     }
@@ -254,7 +254,7 @@ fn sensitivity(settings: &Settings, summary: &Summary) -> Sensitivity {
 fn pareto(settings: &Settings, summary: &Summary) -> Pareto {
     let mut points = Vec::new();
     let float_bytes = summary.plans.first().and_then(|p| p.results.first()).map(|r| r.float_bytes);
-    if let (Some(bytes), Some(accuracy)) = (float_bytes, summary.float_accuracy()) {
+    if let (Some(bytes), Some(accuracy)) = (float_bytes, summary.twin_accuracy()) {
         points.push(ParetoPoint {
             label: "float twin".to_owned(),
             kind: "float".to_owned(),
@@ -325,11 +325,8 @@ fn plan_table(summary: &Summary) -> TableData {
 fn comparison_table(summary: &Summary) -> TableData {
     let seeds = &summary.seeds;
     let mut rows = vec![
-        vec![
-            "one state, backpropagation through time".to_owned(),
-            shown(over_seeds(seeds, |s| s.float.score.accuracy), percent),
-        ],
-        vec!["the same, trained on (float twin)".to_owned(), shown(summary.float_accuracy(), percent)],
+        vec!["one state, backpropagation through time".to_owned(), shown(summary.float_accuracy(), percent)],
+        vec!["the same, trained on (float twin)".to_owned(), shown(summary.twin_accuracy(), percent)],
         vec![
             "four states, backpropagation through time".to_owned(),
             shown(over_seeds(seeds, |s| s.four_state.score.accuracy), percent),

@@ -28,8 +28,10 @@ pub struct Summary {
     pub plans: Vec<PlanSummary>,
     /// Layers quantized one at a time, means over seeds.
     pub layers: Vec<LayerSummary>,
-    /// Accuracy of the float twin over folds.
+    /// Accuracy of the float network over folds.
     pub fold_float: Option<Estimate>,
+    /// Accuracy of the float twin over folds.
+    pub fold_twin: Option<Estimate>,
     /// The plans that were cross-validated, over folds.
     pub fold_plans: Vec<PlanSummary>,
 }
@@ -92,15 +94,22 @@ impl Summary {
             n_test,
             plans: plan_summaries(&of_seeds),
             layers: layer_summaries(&seeds),
-            fold_float: over_seeds(folds, |f| f.twin.score.accuracy),
+            fold_float: over_seeds(folds, |f| f.float.score.accuracy),
+            fold_twin: over_seeds(folds, |f| f.twin.score.accuracy),
             fold_plans: plan_summaries(&of_folds),
             seeds,
         }
     }
 
-    /// Accuracy of the float twin over seeds: mean and standard deviation.
+    /// Accuracy of the float network over seeds: mean and standard deviation.
     #[must_use]
     pub fn float_accuracy(&self) -> Option<Estimate> {
+        over_seeds(&self.seeds, |s| s.float.score.accuracy)
+    }
+
+    /// The same of its twin, which was trained on for as long as the quantized networks.
+    #[must_use]
+    pub fn twin_accuracy(&self) -> Option<Estimate> {
         over_seeds(&self.seeds, |s| s.twin.score.accuracy)
     }
 
@@ -124,13 +133,13 @@ impl Summary {
     /// The table for a terminal: means over seeds.
     #[must_use]
     pub fn table(&self) -> Table {
-        plan_table(self.float_accuracy(), &self.plans)
+        plan_table(self.twin_accuracy(), &self.plans)
     }
 
     /// The same over folds, if there are.
     #[must_use]
     pub fn fold_table(&self) -> Option<Table> {
-        self.fold_float.map(|float| plan_table(Some(float), &self.fold_plans))
+        self.fold_twin.map(|twin| plan_table(Some(twin), &self.fold_plans))
     }
 
     /// One object for programs.
@@ -149,7 +158,9 @@ impl Summary {
             "data": self.data,
             "seeds": self.seeds.len(),
             "float_accuracy": self.float_accuracy().map(|e| e.mean),
+            "float_twin_accuracy": self.twin_accuracy().map(|e| e.mean),
             "quantized_accuracy": main.and_then(|plan| plan.qat).map(|e| e.mean),
+            "drop": main.and_then(|plan| plan.drop).map(drop_to_json),
             "bytes_float": first.map(|r| r.float_bytes),
             "bytes_quantized": first.map(|r| r.bytes),
             "mean_bits": first.map(|r| r.mean_bits),
@@ -163,12 +174,18 @@ impl Summary {
 
     fn folds_to_json(&self, float: Estimate) -> Value {
         let plan = |plan: &PlanSummary| {
-            let drop = plan.drop.map(|e| json!({ "mean": e.mean, "std_err": e.err }));
+            let drop = plan.drop.map(drop_to_json);
             (plan.name.clone(), json!({ "accuracy": plan.qat.map(|e| e.mean), "drop": drop }))
         };
         let plans: serde_json::Map<String, Value> = self.fold_plans.iter().map(plan).collect();
-        json!({ "folds": float.n, "float_accuracy": float.mean, "plans": plans })
+        let twin = self.fold_twin.map(|e| e.mean);
+        json!({ "folds": float.n, "float_accuracy": float.mean, "float_twin_accuracy": twin, "plans": plans })
     }
+}
+
+/// A loss of accuracy against the float twin.
+fn drop_to_json(drop: Estimate) -> Value {
+    json!({ "mean": drop.mean, "std_err": drop.err })
 }
 
 impl PlanResult {

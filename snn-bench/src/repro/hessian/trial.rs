@@ -161,7 +161,9 @@ pub struct SeedResult {
 /// What a fold of a cross-validation says about the claims.
 #[derive(Debug, Clone)]
 pub(super) struct FoldResult {
-    /// The float network, trained on for as long as the quantized ones.
+    /// The network in full precision.
+    pub float: Trained,
+    /// The same, trained on for as long as the quantized ones.
     pub twin: Trained,
     /// The paper's plan, and the allocated ones.
     pub plans: Vec<PlanResult>,
@@ -224,10 +226,11 @@ impl<'a> Trial<'a> {
 
     /// The twin and the plans that claims are made about.
     pub(super) fn cross_validate(&self) -> anyhow::Result<FoldResult> {
-        self.float()?;
+        let float = self.float()?;
         let net = self.float_net()?;
         let hessian = self.trace(&net, Curvature::Hessian)?;
         Ok(FoldResult {
+            float,
             twin: self.twin(&net)?,
             plans: self.plans(&net, &hessian, &self.settings.fold_mean_bits)?,
         })
