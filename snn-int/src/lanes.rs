@@ -13,6 +13,12 @@ use crate::model::Layer;
 use crate::neuron::{Cell, Firing, Leak, Placement, Reset, ResetTime, Rounding, SpikeWhen, Store, Tail};
 use crate::num::{low_i32, low_u8};
 
+/// Neurons that are computed together.
+const TOGETHER: usize = 16;
+
+/// Most groups of neurons whose thresholds and biases are laid out.
+const MOST_GROUPS: usize = 16;
+
 /// No number that a step starts from may exceed this, so that no sum of a few of them leaves 32 bits.
 const LIMIT: i64 = 1 << 28;
 
@@ -179,24 +185,69 @@ impl Lanes {
         emitted: &mut [u8],
     ) {
         let (thresholds, biases) = (layer.thresholds.words(), layer.biases.words());
-        if let ([threshold], [bias]) = (thresholds, biases) {
-            let (threshold, bias) = (i32::from_le_bytes(*threshold), i32::from_le_bytes(*bias));
-            for ((sum, kept), emitted) in sums.iter_mut().zip(membranes).zip(emitted) {
-                self.neuron(sum, kept, emitted, [threshold, bias]);
+        let n = thresholds.len();
+        // Groups of neurons after which channels repeat.
+        let period = n >> n.trailing_zeros().min(TOGETHER.trailing_zeros());
+        if period > MOST_GROUPS {
+            let pixels = sums.chunks_exact_mut(n).zip(membranes.chunks_exact_mut(n));
+            for ((sums, membranes), emitted) in pixels.zip(emitted.chunks_exact_mut(n)) {
+                let numbers =
+                    |group: usize| [thresholds, biases].map(|all| lanes_of(&all[group * TOGETHER..]));
+                self.groups(sums, membranes, emitted, numbers);
             }
             return;
         }
-        let n = thresholds.len();
-        let pixels = sums.chunks_exact_mut(n).zip(membranes.chunks_exact_mut(n));
-        for ((sums, membranes), emitted) in pixels.zip(emitted.chunks_exact_mut(n)) {
-            let numbers = thresholds.iter().zip(biases);
-            for (((sum, kept), emitted), (threshold, bias)) in
-                sums.iter_mut().zip(membranes).zip(emitted).zip(numbers)
-            {
-                let numbers = [i32::from_le_bytes(*threshold), i32::from_le_bytes(*bias)];
-                self.neuron(sum, kept, emitted, numbers);
+        let mut groups = [[[0; TOGETHER]; 2]; MOST_GROUPS];
+        for (i, [threshold, bias]) in groups[..period].iter_mut().enumerate() {
+            for lane in 0..TOGETHER {
+                let channel = (i * TOGETHER + lane) % n;
+                threshold[lane] = i32::from_le_bytes(thresholds[channel]);
+                bias[lane] = i32::from_le_bytes(biases[channel]);
             }
         }
+        self.groups(sums, membranes, emitted, |group| groups[group % period]);
+    }
+
+    /// Neurons by groups, whose thresholds and biases are `numbers`; the last may be incomplete.
+    #[inline(always)]
+    fn groups<K: Kept>(
+        &self,
+        sums: &mut [i32],
+        membranes: &mut [K],
+        emitted: &mut [u8],
+        numbers: impl Fn(usize) -> [[i32; TOGETHER]; 2],
+    ) {
+        let (sums, last_sums) = sums.as_chunks_mut::<TOGETHER>();
+        let (membranes, last_membranes) = membranes.as_chunks_mut::<TOGETHER>();
+        let (emitted, last_emitted) = emitted.as_chunks_mut::<TOGETHER>();
+        let n_whole = sums.len();
+        let neurons = sums.iter_mut().zip(membranes).zip(emitted);
+        for (group, ((sums, membranes), emitted)) in neurons.enumerate() {
+            self.neurons(sums, membranes, emitted, &numbers(group));
+        }
+        if !last_sums.is_empty() {
+            let [thresholds, biases] = numbers(n_whole);
+            let neurons = last_sums.iter_mut().zip(last_membranes).zip(last_emitted);
+            for (((sum, kept), emitted), numbers) in neurons.zip(thresholds.into_iter().zip(biases)) {
+                self.neuron(sum, kept, emitted, numbers.into());
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn neurons<K: Kept>(
+        &self,
+        sums: &mut [i32; TOGETHER],
+        membranes: &mut [K; TOGETHER],
+        emitted: &mut [u8; TOGETHER],
+        [thresholds, biases]: &[[i32; TOGETHER]; 2],
+    ) {
+        // Copies, so that the compiler need not care what overlaps.
+        let (mut mem, mut kept, mut spikes) = (*sums, *membranes, [0; TOGETHER]);
+        for i in 0..TOGETHER {
+            self.neuron(&mut mem[i], &mut kept[i], &mut spikes[i], [thresholds[i], biases[i]]);
+        }
+        (*sums, *membranes, *emitted) = (mem, kept, spikes);
     }
 
     #[inline(always)]
@@ -206,6 +257,16 @@ impl Lanes {
         *emitted = low_u8(stepped.fired.cast_unsigned() & 1);
         *kept = K::low(stepped.code);
     }
+}
+
+/// The first numbers, 0 behind the last.
+#[inline(always)]
+fn lanes_of(words: &[[u8; 4]]) -> [i32; TOGETHER] {
+    let mut lanes = [0; TOGETHER];
+    for (lane, word) in lanes.iter_mut().zip(words) {
+        *lane = i32::from_le_bytes(*word);
+    }
+    lanes
 }
 
 /// A membrane in the bytes that it is kept in.

@@ -6,6 +6,7 @@ mod neurons;
 mod pool;
 mod rows;
 mod scatter;
+mod slide;
 mod synapses;
 
 use crate::error::ModelError;
@@ -16,7 +17,7 @@ pub use memory::Owned;
 pub use memory::{Buffers, Lent, Memory, Sizes};
 use memory::{ring_len, scratch_len};
 use neurons::{add_scores, delay, update, write_rest};
-use synapses::accumulate;
+use synapses::{Spikes, accumulate};
 
 /// A model with its state: give it events, step, read the scores.
 ///
@@ -143,6 +144,10 @@ impl<'m, M: Memory> Runner<'m, M> {
         let most = self.model.input_max();
         let channels = index(shape.channels);
         let input = &mut self.memory.lend().spikes[..shape.n()];
+        if channels == shape.n() || channels == 1 {
+            input.iter_mut().zip(frame).for_each(|(input, &value)| *input = value.min(most));
+            return Ok(());
+        }
         if channels == 2 {
             // The two polarities of a sensor: both at once.
             let (off, on) = frame.split_at(shape.n() / 2);
@@ -167,11 +172,7 @@ impl<'m, M: Memory> Runner<'m, M> {
     /// One time step; `see` is shown what each layer did.
     pub fn step_with(&mut self, mut see: impl FnMut(Seen<'_>)) {
         let (model, time) = (self.model, self.time);
-        let lent = self.memory.lend();
-        lent.widest.run(
-            #[inline(always)]
-            || step_layers(model, time, lent, &mut see),
-        );
+        step_layers(model, time, self.memory.lend(), &mut see);
         self.time += 1;
     }
 
@@ -196,9 +197,8 @@ impl<'m, M: Memory> Runner<'m, M> {
 }
 
 /// The step of all layers.
-#[inline(always)]
 fn step_layers(model: Model<'_>, time: u64, lent: Lent<'_>, see: &mut impl FnMut(Seen<'_>)) {
-    let Lent { mut states, spikes, currents, scores, narrow, paths, unpacked, list, .. } = lent;
+    let Lent { mut states, spikes, currents, scores, narrow, paths, blocks, list, widest } = lent;
     let (input, rest) = spikes.split_at_mut(model.input().n());
     let n_scratch = model.layers().map(|layer| scratch_len(&layer)).max().unwrap_or(0);
     let (scratch, mut rest) = rest.split_at_mut(n_scratch);
@@ -211,14 +211,10 @@ fn step_layers(model: Model<'_>, time: u64, lent: Lent<'_>, see: &mut impl FnMut
         (emitted, rest) = rest.split_at_mut(layer.neurons.n());
         (ring, rest) = rest.split_at_mut(ring_len(&layer));
         let path = paths.get(number).copied().unwrap_or_default();
-        let rows = path.rows(&layer, unpacked);
-        let frames = [source, &*emitted];
-        let sums = if path.is_narrow {
-            widen(accumulate(&layer, rows, frames, scratch, list, narrow), currents)
-        } else {
-            accumulate(&layer, rows, frames, scratch, list, currents)
-        };
-        update(&layer, path.lanes.as_ref(), sums, state, emitted);
+        let spikes = Spikes { source, before: emitted, gathered: scratch, list };
+        let sums =
+            accumulate(widest, &layer, path.rows(blocks), spikes, path.is_narrow.then_some(narrow), currents);
+        update(widest, &layer, path.lanes.as_ref(), sums, state, emitted);
         see(Seen { number, layer: &layer, membranes: sums, spikes: emitted });
         if number + 1 == model.n_layers() {
             add_scores(&layer, sums, emitted, scores);
@@ -226,12 +222,4 @@ fn step_layers(model: Model<'_>, time: u64, lent: Lent<'_>, see: &mut impl FnMut
         source = if ring.is_empty() { emitted } else { delay(&layer, emitted, ring, time) };
     }
     input.fill(0);
-}
-
-/// Sums of 16 bits in 32.
-#[inline(always)]
-fn widen<'c>(narrow: &[i16], wide: &'c mut [i32]) -> &'c mut [i32] {
-    let wide = &mut wide[..narrow.len()];
-    wide.iter_mut().zip(narrow).for_each(|(wide, &sum)| *wide = sum.into());
-    wide
 }

@@ -21,13 +21,25 @@ impl Widest {
         }
     }
 
-    /// Runs `f`, compiled for it as far as its functions are inlined.
+    /// Calls `work`, compiled for it as far as its functions are inlined. What is lent to it is `memory`.
     #[inline(always)]
-    pub(crate) fn run<R>(self, f: impl FnOnce() -> R) -> R {
+    pub(crate) fn run<T, R>(self, memory: T, work: impl Fn(T) -> R) -> R {
         #[cfg(feature = "simd")]
         if let Some(found) = self.found {
-            return found.dispatch(f);
+            // Closures that may be called more than once are not inlined.
+            let lent = Lent(memory);
+            return found.dispatch(
+                #[inline(always)]
+                move || {
+                    let Lent(memory) = lent;
+                    work(memory)
+                },
+            );
         }
-        f()
+        work(memory)
     }
 }
+
+/// What can be given away but once.
+#[cfg(feature = "simd")]
+struct Lent<T>(T);

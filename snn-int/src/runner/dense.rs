@@ -1,43 +1,66 @@
 //! From spikes to sums of weights where each input meets each output: the rows of weights that the spikes meet are added.
 
-use super::rows::Rows;
-use super::synapses::for_each_event;
+use super::rows::{BLOCK, Rows, add_row};
+use super::synapses::{for_each_event, listed, unlisted};
 use crate::counters;
 use crate::num::{count, index};
-use crate::weights::{Sum, Weights, add_bytes, byte};
+use crate::weights::{Sum, Weights};
 
-/// Adds the rows that the spikes meet, eight at a time; `list` has room for one number for each input.
+/// Blocks whose sums lie in registers together.
+const TOGETHER: usize = 4;
+
+/// Adds the rows that the spikes meet; `list` has room for one number for each input.
 #[inline(always)]
 pub(super) fn add_rows<S: Sum>(rows: Rows<'_>, frame: &[u8], list: &mut [u32], sums: &mut [S]) {
-    let mut n = 0;
+    let (mut n, mut repeats) = (0, 0);
     for_each_event(
         frame,
         #[inline(always)]
         |place, value| {
-            if value == 1 {
-                list[n] = count(place);
-                n += 1;
-            } else {
-                add_bytes(rows.row(place), value.into(), sums);
-            }
+            list[n] = listed(count(place), value);
+            repeats |= value - 1;
+            n += 1;
         },
     );
-    let (eights, rest) = list[..n].as_chunks::<8>();
-    for eight in eights {
-        add_eight(eight.map(|place| rows.row(index(place))), sums);
-    }
-    for &place in rest {
-        add_bytes(rows.row(index(place)), 1, sums);
+    let events = &list[..n];
+    if repeats == 0 {
+        add_events::<S, true>(rows, events, sums);
+    } else {
+        add_events::<S, false>(rows, events, sums);
     }
 }
 
-/// Adds eight rows, whose own sum fits 16 bits.
 #[inline(always)]
-fn add_eight<S: Sum>([a, b, c, d, e, f, g, h]: [&[u8]; 8], sums: &mut [S]) {
-    let rows = a.iter().zip(b).zip(c).zip(d).zip(e.iter().zip(f).zip(g).zip(h));
-    for (sum, ((((a, b), c), d), (((e, f), g), h))) in sums.iter_mut().zip(rows) {
-        let [a, b, c, d] = [[a, b], [c, d], [e, f], [g, h]].map(|[a, b]| byte::<i16>(*a) + byte::<i16>(*b));
-        *sum = sum.plus(S::from((a + b) + (c + d)));
+fn add_events<S: Sum, const ONCE: bool>(rows: Rows<'_>, events: &[u32], sums: &mut [S]) {
+    let (many, rest) = sums.as_chunks_mut::<{ TOGETHER * BLOCK }>();
+    let n_done = many.len() * TOGETHER;
+    for (k, sums) in many.iter_mut().enumerate() {
+        add_blocks::<S, TOGETHER, ONCE>(rows, k * TOGETHER, events, sums);
+    }
+    for (k, sums) in rest.chunks_mut(BLOCK).enumerate() {
+        add_blocks::<S, 1, ONCE>(rows, n_done + k, events, sums);
+    }
+}
+
+/// Adds `N` blocks of each row, from block `first`, to at most as many sums.
+#[inline(always)]
+fn add_blocks<S: Sum, const N: usize, const ONCE: bool>(
+    rows: Rows<'_>,
+    first: usize,
+    events: &[u32],
+    sums: &mut [S],
+) {
+    let mut blocks = [[S::default(); BLOCK]; N];
+    for &event in events {
+        let (place, value) = unlisted::<S, ONCE>(event);
+        let Some(row) = rows.blocks.get(place * rows.len + first..) else { continue };
+        let Some(row) = row.first_chunk::<N>() else { continue };
+        add_row::<S, N, ONCE>(row, value, &mut blocks);
+    }
+    for (sums, block) in sums.chunks_mut(BLOCK).zip(blocks) {
+        for (sum, more) in sums.iter_mut().zip(block) {
+            *sum = sum.plus(more);
+        }
     }
 }
 

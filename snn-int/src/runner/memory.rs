@@ -1,15 +1,18 @@
 //! What a runner works in: memory that the caller lends, or its own, with what makes it faster there.
 
+use super::rows::{Block, Layout, Rows};
 #[cfg(feature = "alloc")]
-use super::rows::Grid;
-use super::rows::{Layout, Rows};
+use super::slide::Slide;
 use crate::lanes::Lanes;
-use crate::model::{Layer, Model, tensors};
+#[cfg(feature = "alloc")]
+use crate::model::tensors;
+use crate::model::{Layer, Model};
 #[cfg(feature = "alloc")]
 use crate::model::{PoolKind, Synapses};
 #[cfg(feature = "alloc")]
 use crate::num::index;
 use crate::simd::Widest;
+#[cfg(feature = "alloc")]
 use crate::weights::Weights;
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
@@ -101,7 +104,7 @@ pub struct Owned {
     narrow: Vec<i16>,
     paths: Vec<Path>,
     /// Codes laid out in rows.
-    unpacked: Vec<u8>,
+    blocks: Vec<Block>,
     /// Room for the places of spikes.
     list: Vec<u32>,
     widest: Widest,
@@ -121,12 +124,11 @@ pub(super) struct Path {
 impl Path {
     /// The codes that were laid out.
     #[inline(always)]
-    pub(super) fn rows<'a>(&self, layer: &Layer<'a>, unpacked: &'a [u8]) -> [Option<Rows<'a>>; 2] {
-        let [synapses, own] = tensors(layer);
-        let rows = |layout: Option<Layout>, tensor: Option<(Weights<'a>, usize)>| {
-            Some(layout?.rows(tensor?.0, unpacked))
-        };
-        [rows(self.layouts[0], synapses), rows(self.layouts[1], own)]
+    pub(super) fn rows<'a>(&self, blocks: &'a [Block]) -> [Option<Rows<'a>>; 2] {
+        self.layouts.map(
+            #[inline(always)]
+            |layout| Some(layout?.rows(blocks)),
+        )
     }
 }
 
@@ -140,7 +142,7 @@ pub struct Lent<'a> {
     pub(super) narrow: &'a mut [i16],
     /// Of each layer, or none.
     pub(super) paths: &'a [Path],
-    pub(super) unpacked: &'a [u8],
+    pub(super) blocks: &'a [Block],
     pub(super) list: &'a mut [u32],
     pub(super) widest: Widest,
 }
@@ -163,7 +165,7 @@ impl Memory for Buffers<'_> {
             scores,
             narrow: &mut [],
             paths: &[],
-            unpacked: &[],
+            blocks: &[],
             list: &mut [],
             widest: Widest::default(),
         }
@@ -177,8 +179,8 @@ impl Memory for Buffers<'_> {
 #[cfg(feature = "alloc")]
 impl Memory for Owned {
     fn lend(&mut self) -> Lent<'_> {
-        let Self { states, spikes, currents, scores, narrow, paths, unpacked, list, widest } = self;
-        Lent { states, spikes, currents, scores, narrow, paths, unpacked, list, widest: *widest }
+        let Self { states, spikes, currents, scores, narrow, paths, blocks, list, widest } = self;
+        Lent { states, spikes, currents, scores, narrow, paths, blocks, list, widest: *widest }
     }
 
     fn scores(&self) -> &[i64] {
@@ -191,10 +193,10 @@ impl Owned {
     /// Memory for a model.
     pub(super) fn of(model: &Model<'_>) -> Self {
         let sizes = Sizes::of(model);
-        let (paths, unpacked) = paths(model);
-        let n_sums = model.layers().zip(&paths).map(|(layer, path)| n_sums(&layer, path)).max().unwrap_or(0);
-        let n_places =
-            model.layers().map(|layer| layer.gathered.n().max(layer.neurons.n())).max().unwrap_or(0);
+        let (paths, blocks) = paths(model);
+        let most =
+            |needed: fn(&Layer<'_>) -> usize| model.layers().map(|layer| needed(&layer)).max().unwrap_or(0);
+        let (n_sums, n_list) = (most(n_sums), most(n_list));
         let is_narrow = paths.iter().any(|path| path.is_narrow);
         Self {
             states: alloc::vec![0; sizes.states],
@@ -203,8 +205,8 @@ impl Owned {
             scores: alloc::vec![0; sizes.scores],
             narrow: alloc::vec![0; if is_narrow { n_sums } else { 0 }],
             paths,
-            unpacked,
-            list: alloc::vec![0; n_places],
+            blocks,
+            list: alloc::vec![0; n_list],
             widest: Widest::detect(),
         }
     }
@@ -214,31 +216,48 @@ impl Owned {
         let numbers =
             2 * self.narrow.len() + 4 * (self.currents.len() + self.list.len()) + 8 * self.scores.len();
         let paths = size_of::<Path>() * self.paths.len();
-        self.states.len() + self.spikes.len() + self.unpacked.len() + numbers + paths
+        self.states.len() + self.spikes.len() + size_of_val(&self.blocks[..]) + numbers + paths
     }
 }
 
 /// What is known of each layer, and the codes laid out.
 #[cfg(feature = "alloc")]
-fn paths(model: &Model<'_>) -> (Vec<Path>, Vec<u8>) {
+fn paths(model: &Model<'_>) -> (Vec<Path>, Vec<Block>) {
     let mut max_input = model.input_max();
-    let mut unpacked = Vec::new();
+    let mut blocks = Vec::new();
     let path = |layer: Layer<'_>| {
         let reach = reach(&layer, max_input.into());
         max_input = layer.max_output;
-        let layouts =
-            [Layout::of_synapses(&layer, &mut unpacked), Layout::of_recurrent(&layer, &mut unpacked)];
+        let layouts = [Layout::of_synapses(&layer, &mut blocks), Layout::of_recurrent(&layer, &mut blocks)];
         Path { is_narrow: reach <= i16::MAX.into(), lanes: Lanes::of(&layer, reach), layouts }
     };
     let paths = model.layers().map(path).collect();
-    (paths, unpacked)
+    (paths, blocks)
 }
 
-/// Sums that a layer needs room for: with margins where it has them, and pooled.
+/// The slide of a convolution whose codes were laid out.
 #[cfg(feature = "alloc")]
-fn n_sums(layer: &Layer<'_>, path: &Path) -> usize {
-    let grid = Grid::of(layer, path.layouts[0].is_some());
-    grid.n_sums() + layer.pool.map_or(0, |_| layer.neurons.n())
+fn slide(layer: &Layer<'_>) -> Option<Slide> {
+    match layer.synapses {
+        Synapses::Conv(conv, weights) => Slide::of(layer, conv, weights),
+        _ => None,
+    }
+}
+
+/// Sums that a layer needs room for.
+#[cfg(feature = "alloc")]
+fn n_sums(layer: &Layer<'_>) -> usize {
+    slide(layer).map_or_else(
+        || layer.currents.n() + layer.pool.map_or(0, |_| layer.neurons.n()),
+        |slide| slide.n_sums(layer.neurons),
+    )
+}
+
+/// Numbers that a layer needs room for, to list what spikes.
+#[cfg(feature = "alloc")]
+fn n_list(layer: &Layer<'_>) -> usize {
+    let own = layer.recurrent.map_or(0, |_| layer.neurons.n());
+    slide(layer).map_or_else(|| layer.gathered.n(), |slide| slide.n_list()).max(own)
 }
 
 /// The largest magnitude that the sums of a layer reach, on the way or at the end.

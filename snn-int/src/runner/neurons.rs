@@ -5,6 +5,7 @@ use crate::lanes::{Kept, Lanes};
 use crate::model::Layer;
 use crate::neuron::State;
 use crate::num::{count, index};
+use crate::simd::Widest;
 
 pub(super) fn write_rest(layer: &Layer<'_>, states: &mut [u8]) {
     let neuron = layer.cell.neuron;
@@ -16,8 +17,8 @@ pub(super) fn write_rest(layer: &Layer<'_>, states: &mut [u8]) {
 }
 
 /// The neurons' step: `sums` become the membranes at the spike test.
-#[inline(always)]
 pub(super) fn update(
+    widest: Widest,
     layer: &Layer<'_>,
     lanes: Option<&Lanes>,
     sums: &mut [i32],
@@ -26,11 +27,15 @@ pub(super) fn update(
 ) {
     let n_bytes = layer.cell.neuron.store.width().n_bytes();
     let (membranes, currents) = states.split_at_mut(n_bytes * sums.len());
-    match n_bytes {
-        1 => update_as::<1>(layer, lanes, sums, (membranes, currents), emitted),
-        2 => update_as::<2>(layer, lanes, sums, (membranes, currents), emitted),
-        _ => update_as::<4>(layer, lanes, sums, (membranes, currents), emitted),
-    }
+    widest.run(
+        (sums, (membranes, currents), emitted),
+        #[inline(always)]
+        |(sums, states, emitted)| match n_bytes {
+            1 => update_as::<1>(layer, lanes, sums, states, emitted),
+            2 => update_as::<2>(layer, lanes, sums, states, emitted),
+            _ => update_as::<4>(layer, lanes, sums, states, emitted),
+        },
+    );
 }
 
 #[inline(always)]

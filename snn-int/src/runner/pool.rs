@@ -1,6 +1,5 @@
 //! Pools of spikes and of currents.
 
-use super::rows::Grid;
 use crate::model::{Pool, PoolKind, Shape};
 use crate::num::index;
 use crate::weights::Sum;
@@ -55,65 +54,26 @@ pub(super) fn pool_spikes(pool: Pool, input: Shape, output: Shape, from: &[u8], 
     }
 }
 
-/// Pools the sums in `from`, of which nothing is kept.
+/// Whether no place is in two windows.
 #[inline(always)]
-pub(super) fn pool_currents<S: Sum>(pool: Pool, grid: Grid, output: Shape, from: &mut [S], to: &mut [S]) {
-    let from = &mut from[grid.start..];
+pub(super) fn is_disjoint(pool: Pool) -> bool {
+    pool.kernel[0] <= pool.stride[0] && pool.kernel[1] <= pool.stride[1]
+}
+
+/// What changes nothing when it is joined.
+#[inline(always)]
+pub(super) fn least<S: Sum>(pool: Pool) -> S {
     match pool.kind {
-        PoolKind::Max => pool_with(pool, [grid.padded, output], from, to, S::LEAST, S::max),
-        PoolKind::Sum => pool_with(pool, [grid.padded, output], from, to, S::default(), S::plus),
+        PoolKind::Max => S::LEAST,
+        PoolKind::Sum => S::default(),
     }
 }
 
-/// Pools by `join`, of which `none` is the neutral element.
 #[inline(always)]
-fn pool_with<S: Sum>(
-    pool: Pool,
-    shapes: [Shape; 2],
-    from: &mut [S],
-    to: &mut [S],
-    none: S,
-    join: impl Fn(S, S) -> S,
-) {
-    if pool.kernel[0] <= pool.stride[0] && pool.kernel[1] <= pool.stride[1] {
-        return pool_disjoint(pool, shapes, from, to, join);
+pub(super) fn pool_currents<S: Sum>(pool: Pool, shapes: [Shape; 2], from: &[S], to: &mut [S]) {
+    to.fill(least(pool));
+    match pool.kind {
+        PoolKind::Max => join_windows(pool, shapes, from, to, S::max),
+        PoolKind::Sum => join_windows(pool, shapes, from, to, S::plus),
     }
-    to.fill(none);
-    join_windows(pool, shapes, from, to, join);
-}
-
-/// Windows that share no place: first whole rows are joined, then what lies side by side in them.
-#[inline(always)]
-fn pool_disjoint<S: Sum>(
-    pool: Pool,
-    [input, output]: [Shape; 2],
-    from: &mut [S],
-    to: &mut [S],
-    join: impl Fn(S, S) -> S,
-) {
-    let [kh, kw] = pool.kernel.map(index);
-    let [down, right] = pool.stride.map(index);
-    let channels = index(input.channels);
-    let row = index(input.width) * channels;
-    for (rows, to) in from.chunks_mut(down * row).zip(to.chunks_exact_mut(index(output.width) * channels)) {
-        let (joined, others) = rows.split_at_mut(row);
-        others.chunks_exact(row).take(kh - 1).for_each(|other| fold(joined, other, &join));
-        for (window, to) in joined.chunks(right * channels).zip(to.chunks_exact_mut(channels)) {
-            let (first, others) = window.split_at(channels);
-            match others.chunks_exact(channels).next() {
-                Some(second) if kw > 1 => {
-                    let taps = first.iter().zip(second);
-                    to.iter_mut().zip(taps).for_each(|(to, (&a, &b))| *to = join(a, b));
-                }
-                _ => to.copy_from_slice(first),
-            }
-            others.chunks_exact(channels).take(kw - 1).skip(1).for_each(|tap| fold(to, tap, &join));
-        }
-    }
-}
-
-/// Joins each of `to` with its counterpart.
-#[inline(always)]
-fn fold<S: Sum>(to: &mut [S], from: &[S], join: &impl Fn(S, S) -> S) {
-    to.iter_mut().zip(from).for_each(|(to, &from)| *to = join(*to, from));
 }

@@ -1,62 +1,9 @@
 //! From spikes to sums of weights, spike by spike: each adds the part of the kernel that reaches outputs from its place.
 
-use super::rows::{BLOCK, Grid, Rows};
 use super::synapses::for_each_event;
 use crate::model::{Conv, Layer, Shape};
 use crate::num::{count, index};
-use crate::weights::{Sum, Weights, add_bytes, byte};
-
-/// Adds rows of a convolution to sums with margins: the outputs that the taps of a row reach lie side by side, and those beside
-/// the frame are summed for nothing.
-#[inline(always)]
-pub(super) fn add_rows<S: Sum>(
-    layer: &Layer<'_>,
-    conv: Conv,
-    rows: Rows<'_>,
-    frame: &[u8],
-    grid: Grid,
-    sums: &mut [S],
-) {
-    let (channels, width) = (layer.gathered.channels, layer.gathered.width);
-    let [kh, height] = [conv.kernel[0], layer.currents.height].map(index);
-    let [row, pixel] = [grid.padded.width * grid.padded.channels, grid.padded.channels].map(index);
-    for_each_event(
-        frame,
-        #[inline(always)]
-        |place, value| {
-            let (at, c) = (count(place) / channels, count(place) % channels);
-            let [y, x] = [at / width + conv.padding[0], at % width + conv.padding[1]];
-            // The last outputs that it may reach, and the first taps that reach them.
-            let [bottom, right] = [y / conv.stride[0], x / conv.stride[1]].map(index);
-            let [first, residue] = [index(y % conv.stride[0]), index(x % conv.stride[1])];
-            if right >= index(grid.padded.width) {
-                return;
-            }
-            let up = (bottom + 1).saturating_sub(height); // rows of outputs above the bottom one
-            let ky = first + up * index(conv.stride[0]);
-            let [from_row, rows_on] =
-                [index(c) * kh + ky, index(conv.stride[0])].map(|row| row * index(conv.stride[1]));
-            let n_up = kh.saturating_sub(ky).div_ceil(index(conv.stride[0])).min(bottom + 1 - up);
-            let mut at = (bottom - up) * row + right * pixel;
-            for codes in rows.every(from_row + residue, rows_on).take(n_up) {
-                if let Some(sums) = sums.get_mut(at..at + codes.len()) {
-                    if value == 1 { add_once(codes, sums) } else { add_bytes(codes, value.into(), sums) }
-                }
-                at = at.wrapping_sub(row);
-            }
-        },
-    );
-}
-
-/// Adds a row of whole blocks. A block is summed in a copy, so that the compiler need not care whether both overlap.
-#[inline(always)]
-fn add_once<S: Sum>(row: &[u8], sums: &mut [S]) {
-    for (sums, codes) in sums.as_chunks_mut::<BLOCK>().0.iter_mut().zip(row.as_chunks::<BLOCK>().0) {
-        let mut block = *sums;
-        block.iter_mut().zip(*codes).for_each(|(sum, code)| *sum = sum.plus(byte(code)));
-        *sums = block;
-    }
-}
+use crate::weights::{Sum, Weights};
 
 /// Adds the weights of any convolution that the events of a frame meet, from where the model has them.
 #[inline(always)]

@@ -2,39 +2,75 @@
 
 use super::dense;
 use super::pool::{join_windows, pool_currents, pool_spikes};
-use super::rows::{Grid, Rows};
+use super::rows::Rows;
 use super::scatter;
+use super::slide::Slide;
 use crate::model::{Layer, Synapses};
 use crate::num::index;
+use crate::simd::Widest;
 use crate::weights::Sum;
 
+/// The spikes that a layer meets, and where they are prepared.
+pub(super) struct Spikes<'a> {
+    /// Those that come in.
+    pub(super) source: &'a [u8],
+    /// The layer's own of the step before.
+    pub(super) before: &'a [u8],
+    /// Room for pooled ones.
+    pub(super) gathered: &'a mut [u8],
+    /// Room for a list of their places.
+    pub(super) list: &'a mut [u32],
+}
+
 /// The sums of the weights that the spikes meet, for each neuron: those that come in, and the neurons' own of the step
-/// before. `rows` are the codes of both, where they were laid out.
+/// before. `rows` are the codes of both, where they were laid out; `narrow` is room for sums that fit 16 bits.
+pub(super) fn accumulate<'c>(
+    widest: Widest,
+    layer: &Layer<'_>,
+    rows: [Option<Rows<'_>>; 2],
+    spikes: Spikes<'_>,
+    narrow: Option<&mut [i16]>,
+    currents: &'c mut [i32],
+) -> &'c mut [i32] {
+    widest.run(
+        (spikes, narrow, currents),
+        #[inline(always)]
+        move |(spikes, narrow, currents)| match narrow {
+            Some(narrow) => widen(sums(layer, rows, spikes, narrow), currents),
+            None => sums(layer, rows, spikes, currents),
+        },
+    )
+}
+
+/// Sums of 16 bits in 32.
 #[inline(always)]
-pub(super) fn accumulate<'c, S: Sum>(
+fn widen<'c>(narrow: &[i16], wide: &'c mut [i32]) -> &'c mut [i32] {
+    let wide = &mut wide[..narrow.len()];
+    wide.iter_mut().zip(narrow).for_each(|(wide, &sum)| *wide = sum.into());
+    wide
+}
+
+#[inline(always)]
+fn sums<'c, S: Sum>(
     layer: &Layer<'_>,
     [rows, own_rows]: [Option<Rows<'_>>; 2],
-    [source, before]: [&[u8]; 2],
-    scratch: &mut [u8],
-    list: &mut [u32],
+    Spikes { source, before, gathered, list }: Spikes<'_>,
     currents: &'c mut [S],
 ) -> &'c mut [S] {
     let frame = match layer.gather {
         None => source,
         Some(pool) => {
-            let gathered = &mut scratch[..layer.gathered.n()];
+            let gathered = &mut gathered[..layer.gathered.n()];
             pool_spikes(pool, layer.input, layer.gathered, source, gathered);
             gathered
         }
     };
-    let (pooled, sums) = currents.split_at_mut(layer.pool.map_or(0, |_| layer.neurons.n()));
-    let grid = add_synapses(layer, rows, frame, list, sums);
-    let sums = match layer.pool {
-        None => grid.compacted(sums),
-        Some(pool) => {
-            pool_currents(pool, grid, layer.neurons, sums, pooled);
-            pooled
-        }
+    let sums = match (layer.synapses, rows) {
+        (Synapses::Conv(conv, weights), Some(rows)) => match Slide::of(layer, conv, weights) {
+            Some(slide) => slide.add(layer, rows, frame, list, currents),
+            None => return currents,
+        },
+        (_, rows) => add_synapses(layer, rows, frame, list, currents),
     };
     match (layer.recurrent, own_rows) {
         (Some(_), Some(rows)) => dense::add_rows(rows, before, list, sums),
@@ -44,23 +80,22 @@ pub(super) fn accumulate<'c, S: Sum>(
     sums
 }
 
-/// Sets the sums of what comes in, and returns where they lie.
+/// The sums of what comes in, output by output, then pooled.
 #[inline(always)]
-fn add_synapses<S: Sum>(
+fn add_synapses<'c, S: Sum>(
     layer: &Layer<'_>,
     rows: Option<Rows<'_>>,
     frame: &[u8],
     list: &mut [u32],
-    sums: &mut [S],
-) -> Grid {
-    let grid = Grid::of(layer, rows.is_some());
-    let sums = &mut sums[..grid.n_sums()];
+    currents: &'c mut [S],
+) -> &'c mut [S] {
+    let (pooled, sums) = currents.split_at_mut(layer.pool.map_or(0, |_| layer.neurons.n()));
+    let sums = &mut sums[..layer.currents.n()];
     sums.fill(S::default());
     match (layer.synapses, rows) {
         (Synapses::Dense(_), Some(rows)) => dense::add_rows(rows, frame, list, sums),
         (Synapses::Dense(weights), None) => dense::add_packed(weights, frame, sums),
-        (Synapses::Conv(conv, _), Some(rows)) => scatter::add_rows(layer, conv, rows, frame, grid, sums),
-        (Synapses::Conv(conv, weights), None) => scatter::add_packed(layer, conv, weights, frame, sums),
+        (Synapses::Conv(conv, weights), _) => scatter::add_packed(layer, conv, weights, frame, sums),
         (Synapses::Sum(pool, weight), _) => join_windows(
             pool,
             [layer.gathered, layer.currents],
@@ -70,7 +105,13 @@ fn add_synapses<S: Sum>(
             |sum: S, value: u8| sum.plus(S::low(weight.wrapping_mul(value.into()))),
         ),
     }
-    grid
+    match layer.pool {
+        None => sums,
+        Some(pool) => {
+            pool_currents(pool, [layer.currents, layer.neurons], sums, pooled);
+            pooled
+        }
+    }
 }
 
 /// Calls `f(place, value)` for every value that is not zero; eight zeros at a time cost one comparison.
@@ -88,4 +129,22 @@ pub(super) fn for_each_event(frame: &[u8], mut f: impl FnMut(usize, u8)) {
             left &= !(0xff << (8 * at));
         }
     }
+}
+
+/// Bits of a place in a list of events.
+pub(super) const PLACE_BITS: u32 = 24;
+
+/// An event in a list: its place, and above it how often it came beyond once.
+#[inline(always)]
+pub(super) fn listed(place: u32, value: u8) -> u32 {
+    place | u32::from(value - 1) << PLACE_BITS
+}
+
+/// The place of a listed event and how often it came, which is not looked at if it is known to be once.
+#[inline(always)]
+pub(super) fn unlisted<S: Sum, const ONCE: bool>(event: u32) -> (usize, S) {
+    if ONCE {
+        return (index(event), S::from(1));
+    }
+    (index(event & ((1 << PLACE_BITS) - 1)), S::low((event >> PLACE_BITS).cast_signed() + 1))
 }

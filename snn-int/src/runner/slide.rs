@@ -1,0 +1,379 @@
+//! From spikes to sums of weights where a kernel slides down a column of outputs: the sums that a spike reaches lie in
+//! registers, and each leaves them when no further spike can reach it.
+//!
+//! Columns of up to 16 channels go by twos. What the spikes of a row add is looked up among rows of codes that hold, for each place
+//! of the window and each channel, all taps of the kernel's column, for all outputs of the block.
+
+use super::pool::{is_disjoint, least, pool_currents};
+use super::rows::{BLOCK, Block, Rows, add_row};
+use super::synapses::{PLACE_BITS, for_each_event, listed, unlisted};
+use crate::model::{Conv, Layer, Pool, PoolKind, Shape};
+use crate::num::{count, index};
+use crate::weights::{Sum, Weights};
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
+
+/// Most taps whose sums are kept in registers.
+const MAX_TAPS: usize = 7;
+
+/// Fewest sums that a column takes of a block.
+const LEAST_LANES: usize = 16;
+
+/// How a convolution slides. Lengths along a row are in inputs, channel by channel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slide {
+    input: Shape,
+    /// Columns of outputs in a block.
+    columns: usize,
+    /// Blocks of all channels.
+    n_blocks: usize,
+    /// Taps of a column of the kernel that one row of inputs meets.
+    taps: usize,
+    /// Step from row to row.
+    stride: usize,
+    /// Rows above the input.
+    above: usize,
+    /// Zeros before a row.
+    before: usize,
+    /// From the first input of a group of columns to the first of the next.
+    bucket: usize,
+    /// Buckets that a group of columns sees.
+    n_seen: usize,
+    /// Groups of columns that are needed.
+    n_groups: usize,
+    /// Rows of outputs that are needed.
+    height: usize,
+    /// What the outputs are joined by.
+    pool: Pool,
+    /// Outputs, joined.
+    output: Shape,
+}
+
+impl Slide {
+    /// How this convolution slides, if it can: of weights of up to 8 bits, without groups and dilation, and where rows do not
+    /// take far more memory than the model says.
+    pub(super) fn of(layer: &Layer<'_>, conv: Conv, weights: Weights<'_>) -> Option<Self> {
+        let input = layer.gathered;
+        let [kh, kw] = conv.kernel.map(index);
+        let [down, right] = conv.stride.map(index);
+        let [channels, n_out] = [input.channels, conv.channels].map(index);
+        let lanes = n_out.next_power_of_two().clamp(LEAST_LANES, BLOCK);
+        let columns = BLOCK / lanes;
+        let (pool, output) = match layer.pool {
+            Some(pool) if is_disjoint(pool) => (pool, layer.neurons),
+            _ => (Pool { kind: PoolKind::Max, kernel: [1, 1], stride: [1, 1] }, layer.currents),
+        };
+        let needed = |all: u32, pooled: u32, stride: u32| index(all.min(pooled.saturating_mul(stride)));
+        let slide = Self {
+            input,
+            columns,
+            n_blocks: n_out.div_ceil(BLOCK),
+            taps: kh.div_ceil(down),
+            stride: down,
+            above: index(conv.padding[0]),
+            before: index(conv.padding[1]) * channels,
+            bucket: columns * right * channels,
+            n_seen: (kw + (columns - 1) * right).div_ceil(columns * right),
+            n_groups: needed(layer.currents.width, output.width, pool.stride[1]).div_ceil(columns),
+            height: needed(layer.currents.height, output.height, pool.stride[0]),
+            pool,
+            output,
+        };
+        let row = slide.before + index(input.width) * channels;
+        let is_plain = conv.groups == 1 && conv.dilation == [1, 1] && weights.bits() <= 8;
+        let is_small = slide.taps <= MAX_TAPS && row < 1 << PLACE_BITS;
+        let n_codes = BLOCK * slide.taps * slide.n_blocks * down * slide.n_places();
+        let n_weights = conv.n_weights(input.channels);
+        (is_plain && is_small && n_codes <= 16 * n_weights + (1 << 16)).then_some(slide)
+    }
+
+    /// Blocks of a row of codes.
+    #[cfg(feature = "alloc")]
+    pub(super) fn taps(&self) -> usize {
+        self.taps
+    }
+
+    /// Inputs of a row that a group of columns sees.
+    fn n_places(&self) -> usize {
+        self.n_seen * self.bucket
+    }
+
+    /// Sums of an output, with those that count for nothing.
+    fn n_lanes(&self) -> usize {
+        self.n_blocks * BLOCK / self.columns
+    }
+
+    /// Bounds of buckets in a row.
+    fn n_bounds(&self) -> usize {
+        self.n_groups + self.n_seen
+    }
+
+    /// Numbers that the list of events takes.
+    #[cfg(feature = "alloc")]
+    pub(super) fn n_list(&self) -> usize {
+        self.input.n() + index(self.input.height) * self.n_bounds()
+    }
+
+    /// Sums that it needs room for.
+    #[cfg(feature = "alloc")]
+    pub(super) fn n_sums(&self, neurons: Shape) -> usize {
+        let joined_later = if self.output == neurons { 0 } else { Shape { channels: 1, ..neurons }.n() };
+        (Shape { channels: 1, ..self.output }.n() + joined_later) * self.n_lanes() + self.height * BLOCK
+    }
+
+    /// The rows of codes: for each block of channels, residue of a row below the stride, and place in the window.
+    #[cfg(feature = "alloc")]
+    pub(super) fn lay_out(&self, conv: Conv, weights: Weights<'_>, all: &mut Vec<Block>) {
+        let [kh, kw] = conv.kernel.map(index);
+        let [channels, n_out] = [self.input.channels, conv.channels].map(index);
+        let right = index(conv.stride[1]);
+        let rows = (0..self.n_blocks).flat_map(|block| (0..self.stride).map(move |residue| (block, residue)));
+        for (block, residue) in rows {
+            for (place, tap) in (0..self.n_places()).flat_map(|place| (0..self.taps).map(move |t| (place, t)))
+            {
+                let (x, c) = (place / channels, place % channels);
+                let ky = residue + (self.taps - 1 - tap) * self.stride;
+                let number = |lane: usize| {
+                    let lanes = BLOCK / self.columns;
+                    let (column, o) = (lane / lanes, block * BLOCK + lane % lanes);
+                    let kx = x.checked_sub(column * right).filter(|&kx| kx < kw)?;
+                    (o < n_out && ky < kh).then(|| ((c * kh + ky) * kw + kw - 1 - kx) * n_out + o)
+                };
+                all.push(Block::of(weights, number));
+            }
+        }
+    }
+
+    /// The sums of the weights that the spikes of `frame` meet, pooled, one behind the other.
+    #[inline(always)]
+    pub(super) fn add<'c, S: Sum>(
+        &self,
+        layer: &Layer<'_>,
+        rows: Rows<'_>,
+        frame: &[u8],
+        list: &mut [u32],
+        sums: &'c mut [S],
+    ) -> &'c mut [S] {
+        let (places, rest) = list.split_at_mut(self.input.n());
+        let bounds = &mut rest[..index(self.input.height) * self.n_bounds()];
+        let came_once = self.list_events(frame, places, bounds);
+        let events = Events { places, bounds, n_bounds: self.n_bounds() };
+        let lanes = count(self.n_lanes());
+        let joined = Shape { channels: lanes, ..self.output };
+        let (outputs, later) = sums.split_at_mut(joined.n());
+        let column = later.as_chunks_mut::<BLOCK>().0;
+        outputs.fill(least(self.pool));
+        if came_once {
+            self.slide::<S, true>(rows, events, column, outputs);
+        } else {
+            self.slide::<S, false>(rows, events, column, outputs);
+        }
+        let sums = match layer.pool {
+            Some(pool) if !is_disjoint(pool) => {
+                let neurons = Shape { channels: lanes, ..layer.neurons };
+                let later = &mut later[..neurons.n()];
+                pool_currents(pool, [joined, neurons], outputs, later);
+                later
+            }
+            _ => outputs,
+        };
+        compact(sums, self.n_lanes(), layer.neurons)
+    }
+
+    /// Lists the places of all events in their rows, and for each row where each bucket begins. Whether none came more than once.
+    #[inline(always)]
+    fn list_events(&self, frame: &[u8], places: &mut [u32], bounds: &mut [u32]) -> bool {
+        let row = index(self.input.width) * index(self.input.channels);
+        let (before, bucket) = (count(self.before), count(self.bucket));
+        let (mut n, mut repeats) = (0, 0_u8);
+        for (row, bounds) in frame.chunks_exact(row).zip(bounds.chunks_exact_mut(self.n_bounds())) {
+            bounds.fill(0);
+            let mut sum = count(n);
+            for_each_event(
+                row,
+                #[inline(always)]
+                |at, value| {
+                    let place = before + count(at);
+                    // What no needed output sees is left out.
+                    if let Some(bound) = bounds.get_mut(index(place / bucket) + 1) {
+                        repeats |= value - 1;
+                        places[n] = listed(place, value);
+                        *bound += 1;
+                        n += 1;
+                    }
+                },
+            );
+            for bound in bounds {
+                sum += *bound;
+                *bound = sum;
+            }
+        }
+        repeats == 0
+    }
+
+    #[inline(always)]
+    fn slide<S: Sum, const ONCE: bool>(
+        &self,
+        rows: Rows<'_>,
+        events: Events<'_>,
+        column: &mut [[S; BLOCK]],
+        outputs: &mut [S],
+    ) {
+        match self.taps {
+            1 => self.slide_taps::<S, 1, ONCE>(rows, events, column, outputs),
+            2 => self.slide_taps::<S, 2, ONCE>(rows, events, column, outputs),
+            3 => self.slide_taps::<S, 3, ONCE>(rows, events, column, outputs),
+            4 => self.slide_taps::<S, 4, ONCE>(rows, events, column, outputs),
+            5 => self.slide_taps::<S, 5, ONCE>(rows, events, column, outputs),
+            6 => self.slide_taps::<S, 6, ONCE>(rows, events, column, outputs),
+            _ => self.slide_taps::<S, MAX_TAPS, ONCE>(rows, events, column, outputs),
+        }
+    }
+
+    /// All blocks of channels, all groups of columns.
+    #[inline(always)]
+    fn slide_taps<S: Sum, const TAPS: usize, const ONCE: bool>(
+        &self,
+        rows: Rows<'_>,
+        events: Events<'_>,
+        column: &mut [[S; BLOCK]],
+        outputs: &mut [S],
+    ) {
+        let rows = rows.blocks.as_chunks::<TAPS>().0;
+        for (block, rows) in rows.chunks_exact(self.stride * self.n_places()).enumerate() {
+            for group in 0..self.n_groups {
+                let first = group * self.bucket;
+                let mut sums = [[S::default(); BLOCK]; TAPS];
+                for bottom in 0..self.height + TAPS - 1 {
+                    for (residue, rows) in rows.chunks_exact(self.n_places()).enumerate() {
+                        let y = (bottom * self.stride + residue).wrapping_sub(self.above);
+                        add_events::<S, TAPS, ONCE>(
+                            rows,
+                            events.seen(y, group, self.n_seen),
+                            first,
+                            &mut sums,
+                        );
+                    }
+                    if let Some(row) = column.get_mut((bottom + 1).wrapping_sub(TAPS)) {
+                        *row = sums[0];
+                    }
+                    let mut next = [[S::default(); BLOCK]; TAPS];
+                    next[..TAPS - 1].copy_from_slice(&sums[1..]);
+                    sums = next;
+                }
+                self.join(block, group, column, outputs);
+            }
+        }
+    }
+
+    /// Joins the sums of a group of columns with the outputs whose windows they lie in.
+    #[inline(always)]
+    fn join<S: Sum>(&self, block: usize, group: usize, column: &[[S; BLOCK]], outputs: &mut [S]) {
+        match self.columns {
+            1 => self.join_lanes::<S, BLOCK>(block, group, column, outputs),
+            2 => self.join_lanes::<S, { BLOCK / 2 }>(block, group, column, outputs),
+            _ => self.join_lanes::<S, LEAST_LANES>(block, group, column, outputs),
+        }
+    }
+
+    #[inline(always)]
+    fn join_lanes<S: Sum, const LANES: usize>(
+        &self,
+        block: usize,
+        group: usize,
+        column: &[[S; BLOCK]],
+        outputs: &mut [S],
+    ) {
+        let ([kh, kw], [down, right]) = (self.pool.kernel.map(index), self.pool.stride.map(index));
+        let (width, lanes) = (index(self.output.width), self.n_lanes());
+        for part in 0..self.columns {
+            let x = group * self.columns + part;
+            if x % right >= kw || x / right >= width {
+                continue;
+            }
+            let first = x / right * lanes + block * BLOCK;
+            for (y, rows) in column[..self.height].chunks(down).enumerate() {
+                let Some(to) = outputs.get_mut(y * width * lanes + first..) else { continue };
+                let Some(to) = to.first_chunk_mut::<LANES>() else { continue };
+                for row in rows.iter().take(kh) {
+                    let Some(from) = row.as_chunks::<LANES>().0.get(part) else { continue };
+                    join_all(self.pool.kind, to, from);
+                }
+            }
+        }
+    }
+}
+
+/// Adds what events of a row add, whose window begins at `first`.
+#[inline(always)]
+fn add_events<S: Sum, const TAPS: usize, const ONCE: bool>(
+    rows: &[[Block; TAPS]],
+    events: &[u32],
+    first: usize,
+    sums: &mut [[S; BLOCK]; TAPS],
+) {
+    for &event in events {
+        let (place, value) = unlisted::<S, ONCE>(event);
+        if let Some(row) = rows.get(place.wrapping_sub(first)) {
+            add_row::<S, TAPS, ONCE>(row, value, sums);
+        }
+    }
+}
+
+/// The events of a frame by rows and buckets.
+#[derive(Clone, Copy)]
+struct Events<'a> {
+    places: &'a [u32],
+    bounds: &'a [u32],
+    n_bounds: usize,
+}
+
+impl<'a> Events<'a> {
+    /// The events of row `y` in `n` buckets from bucket `first`; none of rows outside the frame.
+    #[inline(always)]
+    fn seen(self, y: usize, first: usize, n: usize) -> &'a [u32] {
+        let at = y.wrapping_mul(self.n_bounds).wrapping_add(first);
+        match (self.bounds.get(at), self.bounds.get(at.wrapping_add(n))) {
+            (Some(&from), Some(&to)) => self.places.get(index(from)..index(to)).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+}
+
+/// Joins sums one by one.
+#[inline(always)]
+fn join_all<S: Sum, const N: usize>(kind: PoolKind, to: &mut [S; N], from: &[S; N]) {
+    let mut joined = *to;
+    match kind {
+        PoolKind::Max => {
+            for (to, &from) in joined.iter_mut().zip(from) {
+                *to = S::max(*to, from);
+            }
+        }
+        PoolKind::Sum => {
+            for (to, &from) in joined.iter_mut().zip(from) {
+                *to = to.plus(from);
+            }
+        }
+    }
+    *to = joined;
+}
+
+/// Moves outputs of `lanes` sums each together, of which as many count as there are channels.
+#[inline(always)]
+fn compact<S: Sum>(sums: &mut [S], lanes: usize, neurons: Shape) -> &mut [S] {
+    let channels = index(neurons.channels);
+    if channels < lanes {
+        for output in 0..index(neurons.height) * index(neurons.width) {
+            for half in (0..lanes).step_by(LEAST_LANES) {
+                // What follows the last channel is overwritten by the next output.
+                let (from, to) = (output * lanes + half, output * channels + half);
+                let moved = sums.get(from..).and_then(|from| from.first_chunk::<LEAST_LANES>().copied());
+                if let (Some(moved), Some(to)) = (moved, sums.get_mut(to..to + LEAST_LANES)) {
+                    to.copy_from_slice(&moved);
+                }
+            }
+        }
+    }
+    &mut sums[..neurons.n()]
+}
