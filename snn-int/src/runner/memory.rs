@@ -130,6 +130,12 @@ impl Path {
             |layout| Some(layout?.rows(blocks)),
         )
     }
+
+    /// How the layer's convolution slides.
+    #[cfg(feature = "alloc")]
+    fn slide(&self) -> Option<Slide> {
+        self.layouts[0].and_then(|layout| layout.slide)
+    }
 }
 
 /// What a runner works in.
@@ -194,8 +200,9 @@ impl Owned {
     pub(super) fn of(model: &Model<'_>) -> Self {
         let sizes = Sizes::of(model);
         let (paths, blocks) = paths(model);
-        let most =
-            |needed: fn(&Layer<'_>) -> usize| model.layers().map(|layer| needed(&layer)).max().unwrap_or(0);
+        let most = |needed: fn(&Layer<'_>, &Path) -> usize| {
+            model.layers().zip(&paths).map(|(layer, path)| needed(&layer, path)).max().unwrap_or(0)
+        };
         let (n_sums, n_list) = (most(n_sums), most(n_list));
         let is_narrow = paths.iter().any(|path| path.is_narrow);
         Self {
@@ -235,19 +242,10 @@ fn paths(model: &Model<'_>) -> (Vec<Path>, Vec<Block>) {
     (paths, blocks)
 }
 
-/// The slide of a convolution whose codes were laid out.
-#[cfg(feature = "alloc")]
-fn slide(layer: &Layer<'_>) -> Option<Slide> {
-    match layer.synapses {
-        Synapses::Conv(conv, weights) => Slide::of(layer, conv, weights),
-        _ => None,
-    }
-}
-
 /// Sums that a layer needs room for.
 #[cfg(feature = "alloc")]
-fn n_sums(layer: &Layer<'_>) -> usize {
-    slide(layer).map_or_else(
+fn n_sums(layer: &Layer<'_>, path: &Path) -> usize {
+    path.slide().map_or_else(
         || layer.currents.n() + layer.pool.map_or(0, |_| layer.neurons.n()),
         |slide| slide.n_sums(layer.neurons),
     )
@@ -255,9 +253,9 @@ fn n_sums(layer: &Layer<'_>) -> usize {
 
 /// Numbers that a layer needs room for, to list what spikes.
 #[cfg(feature = "alloc")]
-fn n_list(layer: &Layer<'_>) -> usize {
+fn n_list(layer: &Layer<'_>, path: &Path) -> usize {
     let own = layer.recurrent.map_or(0, |_| layer.neurons.n());
-    slide(layer).map_or_else(|| layer.gathered.n(), |slide| slide.n_list()).max(own)
+    path.slide().map_or_else(|| layer.gathered.n(), |slide| slide.n_list()).max(own)
 }
 
 /// The largest magnitude that the sums of a layer reach, on the way or at the end.

@@ -1,6 +1,5 @@
 //! Codes as engines in memory of their own read them: one in a byte, in blocks of a whole vector register.
 
-#[cfg(feature = "alloc")]
 use super::slide::Slide;
 #[cfg(feature = "alloc")]
 use crate::model::{Layer, Synapses};
@@ -48,6 +47,8 @@ pub(super) struct Layout {
     n: usize,
     /// Blocks of a row.
     len: usize,
+    /// How a convolution slides.
+    pub(super) slide: Option<Slide>,
 }
 
 /// Codes in rows.
@@ -57,13 +58,16 @@ pub(super) struct Rows<'a> {
     pub(super) blocks: &'a [Block],
     /// Blocks of a row.
     pub(super) len: usize,
+    /// How a convolution slides.
+    pub(super) slide: Option<Slide>,
 }
 
 impl Layout {
     /// The rows, among all blocks.
     #[inline(always)]
     pub(super) fn rows(self, all: &[Block]) -> Rows<'_> {
-        Rows { blocks: all.get(self.start..self.start + self.n).unwrap_or_default(), len: self.len }
+        let Self { start, n, len, slide } = self;
+        Rows { blocks: all.get(start..start + n).unwrap_or_default(), len, slide }
     }
 }
 
@@ -75,7 +79,8 @@ impl Layout {
             Synapses::Dense(weights) => Self::dense(weights, layer.gathered.n(), layer.currents.n(), all),
             Synapses::Conv(conv, weights) => {
                 let slide = Slide::of(layer, conv, weights)?;
-                Some(Self::behind(all, slide.taps(), |all| slide.lay_out(conv, weights, all)))
+                let layout = Self::behind(all, slide.taps, |all| slide.lay_out(conv, weights, all));
+                Some(Self { slide: Some(slide), ..layout })
             }
             Synapses::Sum(..) => None,
         }
@@ -105,7 +110,7 @@ impl Layout {
     fn behind(all: &mut Vec<Block>, len: usize, lay_out: impl FnOnce(&mut Vec<Block>)) -> Self {
         let start = all.len();
         lay_out(all);
-        Self { start, n: all.len() - start, len }
+        Self { start, n: all.len() - start, len, slide: None }
     }
 }
 

@@ -1,15 +1,22 @@
 //! From spikes to sums of weights where a kernel slides down a column of outputs: the sums that a spike reaches lie in
 //! registers, and each leaves them when no further spike can reach it.
 //!
-//! Columns of up to 16 channels go by twos. What the spikes of a row add is looked up among rows of codes that hold, for each place
-//! of the window and each channel, all taps of the kernel's column, for all outputs of the block.
+//! A block of sums is 64 channels of a column, or two columns of up to 32 channels, or four of up to 16. What the spikes of a
+//! row add is looked up among rows of codes that hold, for each place of the window and each channel, all taps of the
+//! kernel's column, for all outputs of the block.
 
 use super::pool::{is_disjoint, least, pool_currents};
-use super::rows::{BLOCK, Block, Rows, add_row};
-use super::synapses::{PLACE_BITS, for_each_event, listed, unlisted};
-use crate::model::{Conv, Layer, Pool, PoolKind, Shape};
+use super::rows::{BLOCK, Block, add_row};
+#[cfg(feature = "alloc")]
+use super::synapses::PLACE_BITS;
+use super::synapses::{for_each_event, listed, unlisted};
+#[cfg(feature = "alloc")]
+use crate::model::Conv;
+use crate::model::{Layer, Pool, PoolKind, Shape};
 use crate::num::{count, index};
-use crate::weights::{Sum, Weights};
+use crate::weights::Sum;
+#[cfg(feature = "alloc")]
+use crate::weights::Weights;
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 
@@ -27,8 +34,8 @@ pub(super) struct Slide {
     columns: usize,
     /// Blocks of all channels.
     n_blocks: usize,
-    /// Taps of a column of the kernel that one row of inputs meets.
-    taps: usize,
+    /// Taps of a column of the kernel that one row of inputs meets: the blocks of a row of codes.
+    pub(super) taps: usize,
     /// Step from row to row.
     stride: usize,
     /// Rows above the input.
@@ -50,15 +57,19 @@ pub(super) struct Slide {
 }
 
 impl Slide {
-    /// How this convolution slides, if it can: of weights of up to 8 bits, without groups and dilation, and where rows do not
-    /// take far more memory than the model says.
+    /// How this convolution slides, if it can: of weights of up to 8 bits, without groups and dilation, with strides no longer than
+    /// the kernel, and where rows do not take far more memory than the model says.
+    #[cfg(feature = "alloc")]
     pub(super) fn of(layer: &Layer<'_>, conv: Conv, weights: Weights<'_>) -> Option<Self> {
         let input = layer.gathered;
         let [kh, kw] = conv.kernel.map(index);
         let [down, right] = conv.stride.map(index);
         let [channels, n_out] = [input.channels, conv.channels].map(index);
-        let lanes = n_out.next_power_of_two().clamp(LEAST_LANES, BLOCK);
-        let columns = BLOCK / lanes;
+        let is_plain = conv.groups == 1 && conv.dilation == [1, 1] && weights.bits() <= 8;
+        if !is_plain || down > kh || right > kw {
+            return None;
+        }
+        let columns = BLOCK / n_out.next_power_of_two().clamp(LEAST_LANES, BLOCK);
         let (pool, output) = match layer.pool {
             Some(pool) if is_disjoint(pool) => (pool, layer.neurons),
             _ => (Pool { kind: PoolKind::Max, kernel: [1, 1], stride: [1, 1] }, layer.currents),
@@ -80,17 +91,11 @@ impl Slide {
             output,
         };
         let row = slide.before + index(input.width) * channels;
-        let is_plain = conv.groups == 1 && conv.dilation == [1, 1] && weights.bits() <= 8;
         let is_small = slide.taps <= MAX_TAPS && row < 1 << PLACE_BITS;
-        let n_codes = BLOCK * slide.taps * slide.n_blocks * down * slide.n_places();
-        let n_weights = conv.n_weights(input.channels);
-        (is_plain && is_small && n_codes <= 16 * n_weights + (1 << 16)).then_some(slide)
-    }
-
-    /// Blocks of a row of codes.
-    #[cfg(feature = "alloc")]
-    pub(super) fn taps(&self) -> usize {
-        self.taps
+        let codes = [BLOCK, slide.taps, slide.n_blocks, down, slide.n_places()];
+        let n_codes: u64 = codes.into_iter().map(|n| u64::from(count(n))).product();
+        let n_weights = u64::from(count(conv.n_weights(input.channels)));
+        (is_small && n_codes <= 16 * n_weights + (1 << 16)).then_some(slide)
     }
 
     /// Inputs of a row that a group of columns sees.
@@ -149,7 +154,7 @@ impl Slide {
     pub(super) fn add<'c, S: Sum>(
         &self,
         layer: &Layer<'_>,
-        rows: Rows<'_>,
+        rows: &[Block],
         frame: &[u8],
         list: &mut [u32],
         sums: &'c mut [S],
@@ -214,7 +219,7 @@ impl Slide {
     #[inline(always)]
     fn slide<S: Sum, const ONCE: bool>(
         &self,
-        rows: Rows<'_>,
+        rows: &[Block],
         events: Events<'_>,
         column: &mut [[S; BLOCK]],
         outputs: &mut [S],
@@ -234,12 +239,12 @@ impl Slide {
     #[inline(always)]
     fn slide_taps<S: Sum, const TAPS: usize, const ONCE: bool>(
         &self,
-        rows: Rows<'_>,
+        rows: &[Block],
         events: Events<'_>,
         column: &mut [[S; BLOCK]],
         outputs: &mut [S],
     ) {
-        let rows = rows.blocks.as_chunks::<TAPS>().0;
+        let rows = rows.as_chunks::<TAPS>().0;
         for (block, rows) in rows.chunks_exact(self.stride * self.n_places()).enumerate() {
             for group in 0..self.n_groups {
                 let first = group * self.bucket;
@@ -365,9 +370,9 @@ fn compact<S: Sum>(sums: &mut [S], lanes: usize, neurons: Shape) -> &mut [S] {
     let channels = index(neurons.channels);
     if channels < lanes {
         for output in 0..index(neurons.height) * index(neurons.width) {
-            for half in (0..lanes).step_by(LEAST_LANES) {
+            for lane in (0..lanes).step_by(LEAST_LANES) {
                 // What follows the last channel is overwritten by the next output.
-                let (from, to) = (output * lanes + half, output * channels + half);
+                let (from, to) = (output * lanes + lane, output * channels + lane);
                 let moved = sums.get(from..).and_then(|from| from.first_chunk::<LEAST_LANES>().copied());
                 if let (Some(moved), Some(to)) = (moved, sums.get_mut(to..to + LEAST_LANES)) {
                     to.copy_from_slice(&moved);

@@ -4,7 +4,6 @@ use super::dense;
 use super::pool::{join_windows, pool_currents, pool_spikes};
 use super::rows::Rows;
 use super::scatter;
-use super::slide::Slide;
 use crate::model::{Layer, Synapses};
 use crate::num::index;
 use crate::simd::Widest;
@@ -65,12 +64,9 @@ fn sums<'c, S: Sum>(
             gathered
         }
     };
-    let sums = match (layer.synapses, rows) {
-        (Synapses::Conv(conv, weights), Some(rows)) => match Slide::of(layer, conv, weights) {
-            Some(slide) => slide.add(layer, rows, frame, list, currents),
-            None => return currents,
-        },
-        (_, rows) => add_synapses(layer, rows, frame, list, currents),
+    let sums = match rows {
+        Some(Rows { slide: Some(slide), blocks, .. }) => slide.add(layer, blocks, frame, list, currents),
+        _ => add_synapses(layer, rows, frame, list, currents),
     };
     match (layer.recurrent, own_rows) {
         (Some(_), Some(rows)) => dense::add_rows(rows, before, list, sums),

@@ -129,10 +129,11 @@ fn draw_synapses(d: &mut Draw, shape: Shape) -> (SynapseSpec, Shape) {
     }
     let groups = if shape.channels.is_multiple_of(2) { d.of(&[1, 2]) } else { 1 };
     let pair = |d: &mut Draw, low: u32, n: u32| [low + d.below(n), low + d.below(n)];
-    let kernel = pair(d, 1, 4);
+    let kernel = if d.is(5) { pair(d, 4, 5) } else { pair(d, 1, 4) };
+    let channels = if d.is(6) { d.of(&[9, 17, 33, 65]) } else { 1 + d.below(4) };
     let most_dilation = 1 + u32::from(d.is(3));
     let conv = Conv {
-        channels: groups * (1 + d.below(4)),
+        channels: groups * channels,
         kernel,
         stride: pair(d, 1, 2),
         padding: [kernel[0] - 1 + d.below(2), kernel[1] - 1 + d.below(2)],
