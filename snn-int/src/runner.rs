@@ -15,7 +15,7 @@ use crate::num::index;
 #[cfg(feature = "alloc")]
 pub use memory::Owned;
 pub use memory::{Buffers, Lent, Memory, Sizes};
-use memory::{ring_len, scratch_len};
+use memory::{Path, ring_len, scratch_len};
 use neurons::{add_scores, delay, update, write_rest};
 use synapses::{Spikes, accumulate};
 
@@ -202,6 +202,7 @@ fn step_layers(model: Model<'_>, time: u64, lent: Lent<'_>, see: &mut impl FnMut
     let (input, rest) = spikes.split_at_mut(model.input().n());
     let n_scratch = model.layers().map(|layer| scratch_len(&layer)).max().unwrap_or(0);
     let (scratch, mut rest) = rest.split_at_mut(n_scratch);
+    let slow = Path::default();
     let mut source: &[u8] = input;
     for (number, layer) in model.layers().enumerate() {
         let state;
@@ -210,7 +211,7 @@ fn step_layers(model: Model<'_>, time: u64, lent: Lent<'_>, see: &mut impl FnMut
         (state, states) = states.split_at_mut(layer.state_bytes());
         (emitted, rest) = rest.split_at_mut(layer.neurons.n());
         (ring, rest) = rest.split_at_mut(ring_len(&layer));
-        let path = paths.get(number).copied().unwrap_or_default();
+        let path = paths.get(number).unwrap_or(&slow);
         let spikes = Spikes { source, before: emitted, gathered: scratch, list };
         let sums =
             accumulate(widest, &layer, path.rows(blocks), spikes, path.is_narrow.then_some(narrow), currents);

@@ -124,17 +124,17 @@ pub(super) struct Path {
 impl Path {
     /// The codes that were laid out.
     #[inline(always)]
-    pub(super) fn rows<'a>(&self, blocks: &'a [Block]) -> [Option<Rows<'a>>; 2] {
-        self.layouts.map(
+    pub(super) fn rows<'a>(&'a self, blocks: &'a [Block]) -> [Option<Rows<'a>>; 2] {
+        self.layouts.each_ref().map(
             #[inline(always)]
-            |layout| Some(layout?.rows(blocks)),
+            |layout| Some(layout.as_ref()?.rows(blocks)),
         )
     }
 
     /// How the layer's convolution slides.
     #[cfg(feature = "alloc")]
-    fn slide(&self) -> Option<Slide> {
-        self.layouts[0].and_then(|layout| layout.slide)
+    fn slide(&self) -> Option<&Slide> {
+        self.layouts[0].as_ref()?.slide.as_ref()
     }
 }
 
@@ -255,7 +255,7 @@ fn n_sums(layer: &Layer<'_>, path: &Path) -> usize {
 #[cfg(feature = "alloc")]
 fn n_list(layer: &Layer<'_>, path: &Path) -> usize {
     let own = layer.recurrent.map_or(0, |_| layer.neurons.n());
-    path.slide().map_or_else(|| layer.gathered.n(), |slide| slide.n_list()).max(own)
+    path.slide().map_or_else(|| layer.gathered.n(), Slide::n_list).max(own)
 }
 
 /// The largest magnitude that the sums of a layer reach, on the way or at the end.

@@ -59,15 +59,15 @@ pub(super) struct Rows<'a> {
     /// Blocks of a row.
     pub(super) len: usize,
     /// How a convolution slides.
-    pub(super) slide: Option<Slide>,
+    pub(super) slide: Option<&'a Slide>,
 }
 
 impl Layout {
     /// The rows, among all blocks.
     #[inline(always)]
-    pub(super) fn rows(self, all: &[Block]) -> Rows<'_> {
-        let Self { start, n, len, slide } = self;
-        Rows { blocks: all.get(start..start + n).unwrap_or_default(), len, slide }
+    pub(super) fn rows<'a>(&'a self, all: &'a [Block]) -> Rows<'a> {
+        let &Self { start, n, len, ref slide } = self;
+        Rows { blocks: all.get(start..start + n).unwrap_or_default(), len, slide: slide.as_ref() }
     }
 }
 
