@@ -107,11 +107,6 @@ impl<'a> I32s<'a> {
         self.len() == 0
     }
 
-    /// The bytes of each.
-    pub(crate) fn words(self) -> &'a [[u8; 4]] {
-        self.bytes.as_chunks::<4>().0
-    }
-
     /// Number `i`; 0 beyond the end.
     #[inline]
     #[must_use]

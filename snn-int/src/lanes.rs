@@ -9,15 +9,21 @@
     allow(dead_code, reason = "only engines in memory of their own look at a model before they run it")
 )]
 
+#[cfg(feature = "alloc")]
 use crate::model::Layer;
-use crate::neuron::{Cell, Firing, Leak, Placement, Reset, ResetTime, Rounding, SpikeWhen, Store, Tail};
-use crate::num::{low_i32, low_u8};
+#[cfg(feature = "alloc")]
+use crate::neuron::{
+    Cell, Firing, I32s, Leak, Placement, Reset, ResetTime, Rounding, SpikeWhen, Store, Tail,
+};
+#[cfg(feature = "alloc")]
+use crate::num::low_i32;
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
+#[cfg(feature = "alloc")]
+use core::array;
 
 /// Neurons that are computed together.
 const TOGETHER: usize = 16;
-
-/// Most groups of neurons whose thresholds and biases are laid out.
-const MOST_GROUPS: usize = 16;
 
 /// No number that a step starts from may exceed this, so that no sum of a few of them leaves 32 bits.
 const LIMIT: i64 = 1 << 28;
@@ -32,6 +38,7 @@ struct Round {
 }
 
 impl Round {
+    #[cfg(feature = "alloc")]
     fn of(rounding: Rounding, shift: u8) -> Self {
         let unit = 1_i32 << shift;
         let exact = Self { shift: shift.into(), toward_zero: 0, below_half: 0, ties: 0 };
@@ -42,10 +49,15 @@ impl Round {
         }
     }
 
+    /// The quotient; `CUTS` if it is never rounded to the nearest.
     #[inline(always)]
-    fn apply(self, x: i32) -> i32 {
+    fn apply<const CUTS: bool>(self, x: i32) -> i32 {
+        let cut = x + ((x >> 31) & self.toward_zero);
+        if CUTS {
+            return cut >> self.shift;
+        }
         let odd = x >> self.shift;
-        (x + ((x >> 31) & self.toward_zero) + self.below_half + (odd & self.ties)) >> self.shift
+        (cut + self.below_half + (odd & self.ties)) >> self.shift
     }
 }
 
@@ -63,40 +75,58 @@ pub(crate) struct Lanes {
     highest: i32,
     /// −1 if the spike is decided on what is kept.
     before: i32,
-    /// 1 if equality fires.
-    at: i32,
-    /// −1 if it fires at all.
-    fires: i32,
-    /// −1 for resets in the next step.
-    late: i32,
-    subtracts: i32,
-    sets: i32,
-    set_to: i32,
+    /// −1 if a reset starts from the membrane, 0 if it forgets it.
+    keeps: i32,
+    /// Whether resets are those of the next step.
+    is_late: bool,
+    /// Whether membranes are kept in whole units and the leak is what remains, cut.
+    is_simple: bool,
+    /// Which of all [`Numbers`] are this layer's: those of as many groups as it takes until channels repeat.
+    numbers: [usize; 2],
+}
+
+/// What neurons that are computed together differ in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Numbers {
+    /// The highest membranes that do not fire.
+    quiet: [i32; TOGETHER],
+    /// What a reset adds to what it keeps.
+    reset: [i32; TOGETHER],
+    bias: [i32; TOGETHER],
+}
+
+/// The neurons of a layer.
+pub(crate) struct Neurons<'a, K> {
+    /// What their synapses add; after the step, the membranes at the spike test.
+    pub(crate) sums: &'a mut [i32],
+    pub(crate) membranes: &'a mut [K],
+    pub(crate) emitted: &'a mut [u8],
 }
 
 /// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stepped {
     mem: i32,
-    /// −1 or 0.
-    fired: i32,
+    fired: bool,
     code: i32,
 }
 
+#[cfg(feature = "alloc")]
 fn mask(is: bool) -> i32 {
     -i32::from(is)
 }
 
+#[cfg(feature = "alloc")]
 impl Lanes {
-    /// The neuron of a layer whose accumulated inputs have at most the magnitude `reach`, if it is one of these.
-    pub(crate) fn of(layer: &Layer<'_>, reach: i64) -> Option<Self> {
+    /// The neuron of a layer whose accumulated inputs have at most the magnitude `reach`, if it is one of these. What its
+    /// channels differ in is put behind `numbers`.
+    pub(crate) fn of(layer: &Layer<'_>, reach: i64, numbers: &mut Vec<Numbers>) -> Option<Self> {
         let Cell { neuron, .. } = layer.cell;
         let Store::Shift { shift, rounding, width } = neuron.store else { return None };
         let firing = neuron.firing;
         let saturates = width.overflow == crate::arith::Overflow::Saturate;
         let is_plain = neuron.current.is_none() && neuron.input.shift == 0 && saturates;
-        let has_rows = layer.thresholds.len() == layer.biases.len();
-        if !(is_plain && has_rows) || firing.is_some_and(|f| f.max_spikes > 1) || shift + width.bits > 28 {
+        if !is_plain || firing.is_some_and(|f| f.max_spikes > 1) || shift + width.bits > 28 {
             return None;
         }
         let (leak_mul, leak, loses) = match neuron.leak {
@@ -109,23 +139,22 @@ impl Lanes {
             }
             _ => return None,
         };
-        let of = |firing: Option<Firing>, is: fn(Firing) -> bool| mask(firing.is_some_and(is));
-        let set_to = match firing.map(|f| f.reset) {
-            Some(Reset::Value(value)) => value,
-            _ => 0,
-        };
-        let (lowest, highest) = width.range();
         let largest = 1_i64 << (width.bits - 1 + shift);
-        let far = |list: crate::neuron::I32s<'_>| list.iter().map(|n| i64::from(n).abs()).max().unwrap_or(0);
-        let numbers = [
+        let far = |list: I32s<'_>| list.iter().map(|n| i64::from(n).abs()).max().unwrap_or(0);
+        let magnitudes = [
             largest * i64::from(leak_mul).abs(),
             reach.saturating_mul(i64::from(neuron.input.mul).abs()),
             far(layer.thresholds),
             far(layer.biases),
-            i64::from(set_to).abs(),
+            i64::from(set_to(firing)).abs(),
         ];
-        let fits = numbers.into_iter().all(|n| n < LIMIT);
-        fits.then_some(Self {
+        if magnitudes.into_iter().any(|n| n >= LIMIT) {
+            return None;
+        }
+        let (lowest, highest) = width.range();
+        let first = numbers.len();
+        numbers.extend(Numbers::of(layer, firing));
+        Some(Self {
             input: neuron.input.mul,
             leak_mul,
             leak,
@@ -135,138 +164,170 @@ impl Lanes {
             lowest: low_i32(lowest),
             highest: low_i32(highest),
             before: mask(neuron.placement == Placement::BeforeSpike),
-            at: -of(firing, |f| f.when == SpikeWhen::AtOrAbove),
-            fires: mask(firing.is_some()),
-            late: of(firing, |f| f.reset_time == ResetTime::NextStep),
-            subtracts: of(firing, |f| f.reset == Reset::Subtract),
-            sets: of(firing, |f| matches!(f.reset, Reset::Value(_))),
-            set_to,
+            keeps: mask(!firing.is_some_and(|f| matches!(f.reset, Reset::Value(_)))),
+            is_late: firing.is_some_and(|f| f.reset_time == ResetTime::NextStep),
+            is_simple: shift == 0 && !loses && leak.below_half == 0 && leak.ties == 0,
+            numbers: [first, numbers.len()],
         })
     }
+}
 
+/// What a reset sets a membrane to, or 0.
+#[cfg(feature = "alloc")]
+fn set_to(firing: Option<Firing>) -> i32 {
+    match firing.map(|f| f.reset) {
+        Some(Reset::Value(value)) => value,
+        _ => 0,
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Numbers {
+    /// Those of a layer, group by group, until channels repeat or neurons end.
+    fn of<'a>(layer: &'a Layer<'_>, firing: Option<Firing>) -> impl Iterator<Item = Self> + use<'a> {
+        let n = layer.thresholds.len().max(layer.biases.len());
+        let until_repeated = n >> n.trailing_zeros().min(TOGETHER.trailing_zeros());
+        let n_groups = until_repeated.min(layer.neurons.n().div_ceil(TOGETHER));
+        let subtracts = firing.is_some_and(|f| f.reset == Reset::Subtract);
+        let quiet = move |threshold: i32| match firing {
+            None => i32::MAX,
+            Some(f) => threshold - i32::from(f.when == SpikeWhen::AtOrAbove),
+        };
+        (0..n_groups).map(move |group| {
+            let channel = |lane| layer.channel((group * TOGETHER + lane) % n);
+            Self {
+                quiet: array::from_fn(|lane| quiet(channel(lane).threshold)),
+                reset: array::from_fn(|lane| set_to(firing) - (channel(lane).threshold & mask(subtracts))),
+                bias: array::from_fn(|lane| channel(lane).bias),
+            }
+        })
+    }
+}
+
+impl Lanes {
     #[inline(always)]
-    fn code(&self, raw: i32) -> i32 {
-        self.store.apply(raw).max(self.lowest).min(self.highest)
+    fn code<const SIMPLE: bool>(&self, raw: i32) -> i32 {
+        let rounded = if SIMPLE { raw } else { self.store.apply::<false>(raw) };
+        rounded.max(self.lowest).min(self.highest)
     }
 
     #[inline(always)]
-    fn fired(&self, mem: i32, threshold: i32) -> i32 {
-        mask(mem > threshold - self.at) & self.fires
-    }
-
-    /// The membrane after a reset, where the mask says that there is one.
-    #[inline(always)]
-    fn reset(&self, mem: i32, threshold: i32, resets: i32) -> i32 {
-        let change = ((self.set_to - mem) & self.sets) - (threshold & self.subtracts);
-        mem + (change & resets)
+    fn value<const SIMPLE: bool>(&self, code: i32) -> i32 {
+        if SIMPLE { code } else { code << self.store_shift }
     }
 
     #[inline(always)]
-    fn step(&self, code: i32, sum: i32, threshold: i32, bias: i32) -> Stepped {
-        let v = code << self.store_shift;
-        let rounded = self.leak.apply(v * self.leak_mul);
-        let leaked = (v & self.loses) + ((rounded ^ self.loses) - self.loses);
-        let carried = self.reset(leaked, threshold, self.fired(v, threshold) & self.late);
+    fn leaked<const SIMPLE: bool>(&self, v: i32) -> i32 {
+        let rounded = self.leak.apply::<SIMPLE>(v * self.leak_mul);
+        if SIMPLE { rounded } else { (v & self.loses) + ((rounded ^ self.loses) - self.loses) }
+    }
+
+    /// The membrane after a reset, if there is one.
+    #[inline(always)]
+    fn reset(&self, mem: i32, resets: bool, reset: i32) -> i32 {
+        if resets { (mem & self.keeps) + reset } else { mem }
+    }
+
+    #[inline(always)]
+    fn step<const LATE: bool, const SIMPLE: bool>(
+        &self,
+        code: i32,
+        sum: i32,
+        [quiet, reset, bias]: [i32; 3],
+    ) -> Stepped {
+        let v = self.value::<SIMPLE>(code);
+        let leaked = self.leaked::<SIMPLE>(v);
+        let carried = if LATE { self.reset(leaked, v > quiet, reset) } else { leaked };
         let raw = carried + sum * self.input + bias;
-        let stored = self.code(raw) << self.store_shift;
-        let mem = (stored & self.before) | (raw & !self.before);
-        let fired = self.fired(mem, threshold);
-        let kept = self.reset(mem, threshold, fired & !self.late);
-        Stepped { mem, fired, code: self.code(kept) }
+        let code = self.code::<SIMPLE>(raw);
+        let mem = (self.value::<SIMPLE>(code) & self.before) | (raw & !self.before);
+        let fired = mem > quiet;
+        let code = if LATE { code } else { self.code::<SIMPLE>(self.reset(mem, fired, reset)) };
+        Stepped { mem, fired, code }
     }
 
-    /// The step of all neurons: `sums` become the membranes at the spike test.
+    /// The step of all neurons of a layer; `numbers` are those of all layers.
     #[inline(always)]
-    pub(crate) fn update<K: Kept>(
+    pub(crate) fn update<K: Kept>(&self, numbers: &[Numbers], neurons: Neurons<'_, K>) {
+        let [first, end] = self.numbers;
+        let Some(numbers) = numbers.get(first..end) else { return };
+        match (self.is_late, self.is_simple) {
+            (true, true) => self.update_all::<K, true, true>(numbers, neurons),
+            (true, false) => self.update_all::<K, true, false>(numbers, neurons),
+            (false, true) => self.update_all::<K, false, true>(numbers, neurons),
+            (false, false) => self.update_all::<K, false, false>(numbers, neurons),
+        }
+    }
+
+    #[inline(always)]
+    fn update_all<K: Kept, const LATE: bool, const SIMPLE: bool>(
         &self,
-        layer: &Layer<'_>,
-        sums: &mut [i32],
-        membranes: &mut [K],
-        emitted: &mut [u8],
+        numbers: &[Numbers],
+        Neurons { sums, membranes, emitted }: Neurons<'_, K>,
     ) {
-        let (thresholds, biases) = (layer.thresholds.words(), layer.biases.words());
-        let n = thresholds.len();
-        // Groups of neurons after which channels repeat.
-        let period = n >> n.trailing_zeros().min(TOGETHER.trailing_zeros());
-        if period > MOST_GROUPS {
-            let pixels = sums.chunks_exact_mut(n).zip(membranes.chunks_exact_mut(n));
-            for ((sums, membranes), emitted) in pixels.zip(emitted.chunks_exact_mut(n)) {
-                let numbers =
-                    |group: usize| [thresholds, biases].map(|all| lanes_of(&all[group * TOGETHER..]));
-                self.groups(sums, membranes, emitted, numbers);
-            }
-            return;
+        let n = numbers.len() * TOGETHER;
+        let turns = sums.chunks_mut(n).zip(membranes.chunks_mut(n)).zip(emitted.chunks_mut(n));
+        for ((sums, membranes), emitted) in turns {
+            self.groups::<K, LATE, SIMPLE>(numbers, sums, membranes, emitted);
         }
-        let mut groups = [[[0; TOGETHER]; 2]; MOST_GROUPS];
-        for (i, [threshold, bias]) in groups[..period].iter_mut().enumerate() {
-            for lane in 0..TOGETHER {
-                let channel = (i * TOGETHER + lane) % n;
-                threshold[lane] = i32::from_le_bytes(thresholds[channel]);
-                bias[lane] = i32::from_le_bytes(biases[channel]);
-            }
-        }
-        self.groups(sums, membranes, emitted, |group| groups[group % period]);
     }
 
-    /// Neurons by groups, whose thresholds and biases are `numbers`; the last may be incomplete.
+    /// Neurons by groups; the last may be incomplete.
     #[inline(always)]
-    fn groups<K: Kept>(
+    fn groups<K: Kept, const LATE: bool, const SIMPLE: bool>(
         &self,
+        numbers: &[Numbers],
         sums: &mut [i32],
         membranes: &mut [K],
         emitted: &mut [u8],
-        numbers: impl Fn(usize) -> [[i32; TOGETHER]; 2],
     ) {
         let (sums, last_sums) = sums.as_chunks_mut::<TOGETHER>();
         let (membranes, last_membranes) = membranes.as_chunks_mut::<TOGETHER>();
         let (emitted, last_emitted) = emitted.as_chunks_mut::<TOGETHER>();
-        let n_whole = sums.len();
-        let neurons = sums.iter_mut().zip(membranes).zip(emitted);
-        for (group, ((sums, membranes), emitted)) in neurons.enumerate() {
-            self.neurons(sums, membranes, emitted, &numbers(group));
+        let last = numbers.get(sums.len());
+        for (((sums, membranes), emitted), numbers) in
+            sums.iter_mut().zip(membranes).zip(emitted).zip(numbers)
+        {
+            self.group::<K, LATE, SIMPLE>(sums, membranes, emitted, numbers);
         }
-        if !last_sums.is_empty() {
-            let [thresholds, biases] = numbers(n_whole);
-            let neurons = last_sums.iter_mut().zip(last_membranes).zip(last_emitted);
-            for (((sum, kept), emitted), numbers) in neurons.zip(thresholds.into_iter().zip(biases)) {
-                self.neuron(sum, kept, emitted, numbers.into());
-            }
+        let Some(&Numbers { quiet, reset, bias }) = last else { return };
+        let last = last_sums.iter_mut().zip(last_membranes).zip(last_emitted);
+        for (lane, ((sum, kept), emitted)) in last.enumerate() {
+            let numbers = [quiet[lane], reset[lane], bias[lane]];
+            self.neuron::<K, LATE, SIMPLE>(sum, kept, emitted, numbers);
         }
     }
 
     #[inline(always)]
-    fn neurons<K: Kept>(
+    fn group<K: Kept, const LATE: bool, const SIMPLE: bool>(
         &self,
         sums: &mut [i32; TOGETHER],
         membranes: &mut [K; TOGETHER],
         emitted: &mut [u8; TOGETHER],
-        [thresholds, biases]: &[[i32; TOGETHER]; 2],
+        Numbers { quiet, reset, bias }: &Numbers,
     ) {
         // Copies, so that the compiler need not care what overlaps.
         let (mut mem, mut kept, mut spikes) = (*sums, *membranes, [0; TOGETHER]);
         for i in 0..TOGETHER {
-            self.neuron(&mut mem[i], &mut kept[i], &mut spikes[i], [thresholds[i], biases[i]]);
+            let numbers = [quiet[i], reset[i], bias[i]];
+            self.neuron::<K, LATE, SIMPLE>(&mut mem[i], &mut kept[i], &mut spikes[i], numbers);
         }
         (*sums, *membranes, *emitted) = (mem, kept, spikes);
     }
 
     #[inline(always)]
-    fn neuron<K: Kept>(&self, sum: &mut i32, kept: &mut K, emitted: &mut u8, [threshold, bias]: [i32; 2]) {
-        let stepped = self.step(kept.wide(), *sum, threshold, bias);
+    fn neuron<K: Kept, const LATE: bool, const SIMPLE: bool>(
+        &self,
+        sum: &mut i32,
+        kept: &mut K,
+        emitted: &mut u8,
+        numbers: [i32; 3],
+    ) {
+        let stepped = self.step::<LATE, SIMPLE>(kept.wide(), *sum, numbers);
         *sum = stepped.mem;
-        *emitted = low_u8(stepped.fired.cast_unsigned() & 1);
+        *emitted = stepped.fired.into();
         *kept = K::low(stepped.code);
     }
-}
-
-/// The first numbers, 0 behind the last.
-#[inline(always)]
-fn lanes_of(words: &[[u8; 4]]) -> [i32; TOGETHER] {
-    let mut lanes = [0; TOGETHER];
-    for (lane, word) in lanes.iter_mut().zip(words) {
-        *lane = i32::from_le_bytes(*word);
-    }
-    lanes
 }
 
 /// A membrane in the bytes that it is kept in.
@@ -316,7 +377,7 @@ impl Kept for [u8; 4] {
 #[cfg(all(test, feature = "alloc"))]
 mod tests {
     use super::*;
-    use crate::neuron::{Channel, I32s, Neuron, Scale, State, Width};
+    use crate::neuron::{Channel, Neuron, Scale, State, Width};
     use crate::spec::{Codes, LayerSpec, ModelSpec, SynapseSpec};
     use crate::{Model, Shape};
     use alloc::string::String;
@@ -374,15 +435,19 @@ mod tests {
             let bytes = spec.to_bytes().unwrap();
             let model = Model::from_bytes(&bytes).unwrap();
             let layer = model.layers().next().unwrap();
-            let Some(lanes) = Lanes::of(&layer, 30_000) else { return Ok(()) };
+            let mut numbers = Vec::new();
+            let Some(lanes) = Lanes::of(&layer, 30_000, &mut numbers) else { return Ok(()) };
             let cell = Cell { neuron, levels: I32s::default() };
-            let (mut state, mut code) = (cell.rest(), cell.rest().mem);
+            let mut state = cell.rest();
+            let mut membranes = [state.mem.to_le_bytes()];
             for input in inputs {
                 let want = cell.step(state, input, Channel { threshold, bias });
-                let got = lanes.step(code, input, threshold, bias);
-                prop_assert_eq!((got.mem, -got.fired, got.code), (want.mem, want.spikes.into(), want.state.mem));
+                let (mut sums, mut emitted) = ([input], [9]);
+                let neurons = Neurons { sums: &mut sums, membranes: &mut membranes, emitted: &mut emitted };
+                lanes.update(&numbers, neurons);
+                let got = (sums[0], emitted[0], membranes[0].wide());
+                prop_assert_eq!(got, (want.mem, want.spikes, want.state.mem));
                 state = State { mem: want.state.mem, cur: 0 };
-                code = got.code;
             }
         }
     }

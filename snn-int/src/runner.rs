@@ -1,6 +1,7 @@
 //! Running a model, one time step at a time.
 
 mod dense;
+mod events;
 mod memory;
 mod neurons;
 mod pool;
@@ -12,6 +13,7 @@ mod synapses;
 use crate::error::ModelError;
 use crate::model::{Layer, Model, Shape};
 use crate::num::index;
+use core::borrow::Borrow;
 #[cfg(feature = "alloc")]
 pub use memory::Owned;
 pub use memory::{Buffers, Lent, Memory, Sizes};
@@ -26,13 +28,15 @@ use synapses::{Spikes, accumulate};
 pub struct Runner<'m, M> {
     model: Model<'m>,
     memory: M,
+    /// Bytes for pooled spikes.
+    n_scratch: usize,
     /// Steps since the reset.
     time: u64,
 }
 
 /// A runner in memory of its own, with weights of up to 8 bits laid out for speed.
 #[cfg(feature = "alloc")]
-pub type Engine<'m> = Runner<'m, Owned>;
+pub type Engine<'m> = Runner<'m, Owned<'m>>;
 
 /// What a layer did in a step.
 #[derive(Debug)]
@@ -90,7 +94,8 @@ impl<'m> Engine<'m> {
 
 impl<'m, M: Memory> Runner<'m, M> {
     fn at_rest(model: Model<'m>, memory: M) -> Self {
-        let mut runner = Self { model, memory, time: 0 };
+        let n_scratch = model.layers().map(|layer| scratch_len(&layer)).max().unwrap_or(0);
+        let mut runner = Self { model, memory, n_scratch, time: 0 };
         runner.reset();
         runner
     }
@@ -171,8 +176,12 @@ impl<'m, M: Memory> Runner<'m, M> {
 
     /// One time step; `see` is shown what each layer did.
     pub fn step_with(&mut self, mut see: impl FnMut(Seen<'_>)) {
-        let (model, time) = (self.model, self.time);
-        step_layers(model, time, self.memory.lend(), &mut see);
+        let memory = self.memory.lend();
+        let sizes = [self.model.input().n(), self.n_scratch];
+        match memory.paths {
+            Some(paths) => step_layers(paths.iter(), sizes, self.time, memory, &mut see),
+            None => step_layers(self.model.layers().map(Path::plain), sizes, self.time, memory, &mut see),
+        }
         self.time += 1;
     }
 
@@ -196,31 +205,37 @@ impl<'m, M: Memory> Runner<'m, M> {
     }
 }
 
-/// The step of all layers.
-fn step_layers(model: Model<'_>, time: u64, lent: Lent<'_>, see: &mut impl FnMut(Seen<'_>)) {
-    let Lent { mut states, spikes, currents, scores, narrow, paths, blocks, list, widest } = lent;
-    let (input, rest) = spikes.split_at_mut(model.input().n());
-    let n_scratch = model.layers().map(|layer| scratch_len(&layer)).max().unwrap_or(0);
+/// The step of all layers; the numbers are inputs, and bytes for pooled spikes.
+fn step_layers<'l>(
+    paths: impl Iterator<Item = impl Borrow<Path<'l>>>,
+    [n_inputs, n_scratch]: [usize; 2],
+    time: u64,
+    lent: Lent<'_>,
+    see: &mut impl FnMut(Seen<'_>),
+) {
+    let Lent { mut states, spikes, currents, scores, narrow, numbers, blocks, mut room, widest, .. } = lent;
+    let (input, rest) = spikes.split_at_mut(n_inputs);
     let (scratch, mut rest) = rest.split_at_mut(n_scratch);
-    let slow = Path::default();
     let mut source: &[u8] = input;
-    for (number, layer) in model.layers().enumerate() {
+    let mut paths = paths.enumerate().peekable();
+    while let Some((number, path)) = paths.next() {
+        let path = path.borrow();
+        let layer = &path.layer;
         let state;
         let emitted;
         let ring;
         (state, states) = states.split_at_mut(layer.state_bytes());
         (emitted, rest) = rest.split_at_mut(layer.neurons.n());
-        (ring, rest) = rest.split_at_mut(ring_len(&layer));
-        let path = paths.get(number).unwrap_or(&slow);
-        let spikes = Spikes { source, before: emitted, gathered: scratch, list };
+        (ring, rest) = rest.split_at_mut(ring_len(layer));
+        let spikes = Spikes { source, before: emitted, gathered: scratch, room: room.again() };
         let sums =
-            accumulate(widest, &layer, path.rows(blocks), spikes, path.is_narrow.then_some(narrow), currents);
-        update(widest, &layer, path.lanes.as_ref(), sums, state, emitted);
-        see(Seen { number, layer: &layer, membranes: sums, spikes: emitted });
-        if number + 1 == model.n_layers() {
-            add_scores(&layer, sums, emitted, scores);
+            accumulate(widest, layer, path.rows(blocks), spikes, path.is_narrow.then_some(narrow), currents);
+        update(widest, layer, path.lanes.as_ref().map(|lanes| (lanes, numbers)), sums, state, emitted);
+        see(Seen { number, layer, membranes: sums, spikes: emitted });
+        if paths.peek().is_none() {
+            add_scores(layer, sums, emitted, scores);
         }
-        source = if ring.is_empty() { emitted } else { delay(&layer, emitted, ring, time) };
+        source = if ring.is_empty() { emitted } else { delay(layer, emitted, ring, time) };
     }
     input.fill(0);
 }

@@ -1,7 +1,8 @@
 //! From spikes to sums of weights where each input meets each output: the rows of weights that the spikes meet are added.
 
+use super::events::{Events, Room, unlisted};
 use super::rows::{BLOCK, Rows, add_row};
-use super::synapses::{for_each_event, listed, unlisted};
+use super::synapses::for_each_event;
 use crate::counters;
 use crate::num::{count, index};
 use crate::weights::{Sum, Weights};
@@ -9,24 +10,14 @@ use crate::weights::{Sum, Weights};
 /// Blocks whose sums lie in registers together.
 const TOGETHER: usize = 4;
 
-/// Adds the rows that the spikes meet; `list` has room for one number for each input.
+/// Adds the rows that the spikes meet.
 #[inline(always)]
-pub(super) fn add_rows<S: Sum>(rows: Rows<'_>, frame: &[u8], list: &mut [u32], sums: &mut [S]) {
-    let (mut n, mut repeats) = (0, 0);
-    for_each_event(
-        frame,
-        #[inline(always)]
-        |place, value| {
-            list[n] = listed(count(place), value);
-            repeats |= value - 1;
-            n += 1;
-        },
-    );
-    let events = &list[..n];
-    if repeats == 0 {
-        add_events::<S, true>(rows, events, sums);
+pub(super) fn add_rows<S: Sum>(rows: Rows<'_>, frame: &[u8], room: Room<'_>, sums: &mut [S]) {
+    let events = Events::of(frame, room);
+    if events.came_once {
+        add_events::<S, true>(rows, events.all(), sums);
     } else {
-        add_events::<S, false>(rows, events, sums);
+        add_events::<S, false>(rows, events.all(), sums);
     }
 }
 

@@ -1,9 +1,12 @@
 //! What a runner works in: memory that the caller lends, or its own, with what makes it faster there.
 
+use super::events::Room;
+#[cfg(feature = "alloc")]
+use super::events::{Word, room};
 use super::rows::{Block, Layout, Rows};
 #[cfg(feature = "alloc")]
 use super::slide::Slide;
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, Numbers};
 #[cfg(feature = "alloc")]
 use crate::model::tensors;
 use crate::model::{Layer, Model};
@@ -95,24 +98,29 @@ pub struct Buffers<'b> {
 /// Memory of a runner's own.
 #[cfg(feature = "alloc")]
 #[derive(Clone, Debug)]
-pub struct Owned {
+pub struct Owned<'m> {
     states: Vec<u8>,
     spikes: Vec<u8>,
     currents: Vec<i32>,
     scores: Vec<i64>,
     /// Sums of layers that need no more than 16 bits.
     narrow: Vec<i16>,
-    paths: Vec<Path>,
+    paths: Vec<Path<'m>>,
+    /// What neurons that are computed together differ in, of all layers.
+    numbers: Vec<Numbers>,
     /// Codes laid out in rows.
     blocks: Vec<Block>,
     /// Room for the places of spikes.
-    list: Vec<u32>,
+    places: Vec<u32>,
+    words: Vec<Word>,
     widest: Widest,
 }
 
 /// What is known of a layer before it runs.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Path {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Path<'m> {
+    /// The layer.
+    pub(super) layer: Layer<'m>,
     /// Whether all sums fit 16 bits.
     pub(super) is_narrow: bool,
     /// The neuron without branches, if it has such a form.
@@ -121,7 +129,12 @@ pub(super) struct Path {
     layouts: [Option<Layout>; 2],
 }
 
-impl Path {
+impl<'m> Path<'m> {
+    /// The path of a layer of which nothing more is known.
+    pub(super) fn plain(layer: Layer<'m>) -> Self {
+        Self { layer, is_narrow: false, lanes: None, layouts: [None; 2] }
+    }
+
     /// The codes that were laid out.
     #[inline(always)]
     pub(super) fn rows<'a>(&'a self, blocks: &'a [Block]) -> [Option<Rows<'a>>; 2] {
@@ -146,10 +159,11 @@ pub struct Lent<'a> {
     pub(super) currents: &'a mut [i32],
     pub(super) scores: &'a mut [i64],
     pub(super) narrow: &'a mut [i16],
-    /// Of each layer, or none.
-    pub(super) paths: &'a [Path],
+    /// Of each layer, if they were looked at.
+    pub(super) paths: Option<&'a [Path<'a>]>,
+    pub(super) numbers: &'a [Numbers],
     pub(super) blocks: &'a [Block],
-    pub(super) list: &'a mut [u32],
+    pub(super) room: Room<'a>,
     pub(super) widest: Widest,
 }
 
@@ -170,9 +184,10 @@ impl Memory for Buffers<'_> {
             currents,
             scores,
             narrow: &mut [],
-            paths: &[],
+            paths: None,
+            numbers: &[],
             blocks: &[],
-            list: &mut [],
+            room: Room { places: &mut [], words: &mut [] },
             widest: Widest::default(),
         }
     }
@@ -183,10 +198,13 @@ impl Memory for Buffers<'_> {
 }
 
 #[cfg(feature = "alloc")]
-impl Memory for Owned {
+impl Memory for Owned<'_> {
     fn lend(&mut self) -> Lent<'_> {
-        let Self { states, spikes, currents, scores, narrow, paths, blocks, list, widest } = self;
-        Lent { states, spikes, currents, scores, narrow, paths, blocks, list, widest: *widest }
+        let Self { states, spikes, currents, scores, narrow, paths, numbers, blocks, places, words, widest } =
+            self;
+        let room = Room { places, words };
+        let (paths, widest) = (Some(&paths[..]), *widest);
+        Lent { states, spikes, currents, scores, narrow, paths, numbers, blocks, room, widest }
     }
 
     fn scores(&self) -> &[i64] {
@@ -195,15 +213,13 @@ impl Memory for Owned {
 }
 
 #[cfg(feature = "alloc")]
-impl Owned {
+impl<'m> Owned<'m> {
     /// Memory for a model.
-    pub(super) fn of(model: &Model<'_>) -> Self {
+    pub(super) fn of(model: &Model<'m>) -> Self {
         let sizes = Sizes::of(model);
-        let (paths, blocks) = paths(model);
-        let most = |needed: fn(&Layer<'_>, &Path) -> usize| {
-            model.layers().zip(&paths).map(|(layer, path)| needed(&layer, path)).max().unwrap_or(0)
-        };
-        let (n_sums, n_list) = (most(n_sums), most(n_list));
+        let (paths, numbers, blocks) = paths(model);
+        let most = |needed: fn(&Path<'_>) -> usize| paths.iter().map(needed).max().unwrap_or(0);
+        let (n_sums, [n_places, n_words]) = (most(n_sums), room(most(n_met)));
         let is_narrow = paths.iter().any(|path| path.is_narrow);
         Self {
             states: alloc::vec![0; sizes.states],
@@ -212,50 +228,55 @@ impl Owned {
             scores: alloc::vec![0; sizes.scores],
             narrow: alloc::vec![0; if is_narrow { n_sums } else { 0 }],
             paths,
+            numbers,
             blocks,
-            list: alloc::vec![0; n_list],
+            places: alloc::vec![0; n_places],
+            words: alloc::vec![Word::default(); n_words],
             widest: Widest::detect(),
         }
     }
 
     /// Its bytes.
     pub(super) fn bytes(&self) -> usize {
-        let numbers =
-            2 * self.narrow.len() + 4 * (self.currents.len() + self.list.len()) + 8 * self.scores.len();
-        let paths = size_of::<Path>() * self.paths.len();
-        self.states.len() + self.spikes.len() + size_of_val(&self.blocks[..]) + numbers + paths
+        let Self { states, spikes, currents, scores, narrow, paths, numbers, blocks, places, words, .. } =
+            self;
+        let sums = size_of_val(&currents[..]) + size_of_val(&narrow[..]) + size_of_val(&scores[..]);
+        let known = size_of_val(&paths[..]) + size_of_val(&numbers[..]) + size_of_val(&blocks[..]);
+        let room = size_of_val(&places[..]) + size_of_val(&words[..]);
+        states.len() + spikes.len() + sums + known + room
     }
 }
 
-/// What is known of each layer, and the codes laid out.
+/// What is known of each layer, the numbers of neurons, and the codes laid out.
 #[cfg(feature = "alloc")]
-fn paths(model: &Model<'_>) -> (Vec<Path>, Vec<Block>) {
+fn paths<'m>(model: &Model<'m>) -> (Vec<Path<'m>>, Vec<Numbers>, Vec<Block>) {
     let mut max_input = model.input_max();
-    let mut blocks = Vec::new();
-    let path = |layer: Layer<'_>| {
+    let (mut numbers, mut blocks) = (Vec::new(), Vec::new());
+    let path = |layer: Layer<'m>| {
         let reach = reach(&layer, max_input.into());
         max_input = layer.max_output;
         let layouts = [Layout::of_synapses(&layer, &mut blocks), Layout::of_recurrent(&layer, &mut blocks)];
-        Path { is_narrow: reach <= i16::MAX.into(), lanes: Lanes::of(&layer, reach), layouts }
+        let lanes = Lanes::of(&layer, reach, &mut numbers);
+        Path { layer, is_narrow: reach <= i16::MAX.into(), lanes, layouts }
     };
     let paths = model.layers().map(path).collect();
-    (paths, blocks)
+    (paths, numbers, blocks)
 }
 
 /// Sums that a layer needs room for.
 #[cfg(feature = "alloc")]
-fn n_sums(layer: &Layer<'_>, path: &Path) -> usize {
+fn n_sums(path: &Path<'_>) -> usize {
+    let layer = &path.layer;
     path.slide().map_or_else(
         || layer.currents.n() + layer.pool.map_or(0, |_| layer.neurons.n()),
         |slide| slide.n_sums(layer.neurons),
     )
 }
 
-/// Numbers that a layer needs room for, to list what spikes.
+/// Places of the frames whose spikes a layer meets.
 #[cfg(feature = "alloc")]
-fn n_list(layer: &Layer<'_>, path: &Path) -> usize {
-    let own = layer.recurrent.map_or(0, |_| layer.neurons.n());
-    path.slide().map_or_else(|| layer.gathered.n(), Slide::n_list).max(own)
+fn n_met(path: &Path<'_>) -> usize {
+    path.layer.gathered.n().max(path.layer.recurrent.map_or(0, |_| path.layer.neurons.n()))
 }
 
 /// The largest magnitude that the sums of a layer reach, on the way or at the end.
@@ -316,7 +337,8 @@ mod tests {
         }
         let spec = ModelSpec { input: Shape::flat(40), input_max, layers: vec![layer], meta: String::new() };
         let bytes = spec.to_bytes().unwrap();
-        let path = paths(&Model::from_bytes(&bytes).unwrap()).0[0];
+        let model = Model::from_bytes(&bytes).unwrap();
+        let path = paths(&model).0[0];
         (path.is_narrow, path.lanes.is_some())
     }
 

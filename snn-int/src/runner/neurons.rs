@@ -1,7 +1,7 @@
 //! The neurons of a layer in a step, the scores, and spikes on their way.
 
 use super::synapses::for_each_event;
-use crate::lanes::{Kept, Lanes};
+use crate::lanes::{Kept, Lanes, Neurons, Numbers};
 use crate::model::Layer;
 use crate::neuron::State;
 use crate::num::{count, index};
@@ -12,15 +12,20 @@ pub(super) fn write_rest(layer: &Layer<'_>, states: &mut [u8]) {
     let rest = layer.cell.rest().mem.to_le_bytes();
     let n_bytes = neuron.store.width().n_bytes();
     let (membranes, currents) = states.split_at_mut(n_bytes * layer.neurons.n());
-    membranes.chunks_exact_mut(n_bytes).for_each(|state| state.copy_from_slice(&rest[..n_bytes]));
+    match (n_bytes, rest) {
+        (1, [a, ..]) => membranes.fill(a),
+        (2, [a, b, ..]) => membranes.as_chunks_mut().0.fill([a, b]),
+        _ => membranes.as_chunks_mut().0.fill(rest),
+    }
     currents.fill(0);
 }
 
-/// The neurons' step: `sums` become the membranes at the spike test.
+/// The neurons' step: `sums` become the membranes at the spike test. `lanes` are the neurons without branches, if they have such
+/// a form, with the numbers of all layers.
 pub(super) fn update(
     widest: Widest,
     layer: &Layer<'_>,
-    lanes: Option<&Lanes>,
+    lanes: Option<(&Lanes, &[Numbers])>,
     sums: &mut [i32],
     states: &mut [u8],
     emitted: &mut [u8],
@@ -41,7 +46,7 @@ pub(super) fn update(
 #[inline(always)]
 fn update_as<const N: usize>(
     layer: &Layer<'_>,
-    lanes: Option<&Lanes>,
+    lanes: Option<(&Lanes, &[Numbers])>,
     sums: &mut [i32],
     (membranes, currents): (&mut [u8], &mut [u8]),
     emitted: &mut [u8],
@@ -50,8 +55,8 @@ fn update_as<const N: usize>(
 {
     let channels = index(layer.neurons.channels);
     let membranes = membranes.as_chunks_mut::<N>().0;
-    if let Some(lanes) = lanes {
-        return lanes.update(layer, sums, membranes, emitted);
+    if let Some((lanes, numbers)) = lanes {
+        return lanes.update(numbers, Neurons { sums, membranes, emitted });
     }
     let current_bytes = layer.cell.neuron.current.map_or(0, |current| current.width.n_bytes());
     for first in (0..sums.len()).step_by(channels) {

@@ -5,11 +5,9 @@
 //! row add is looked up among rows of codes that hold, for each place of the window and each channel, all taps of the
 //! kernel's column, for all outputs of the block.
 
+use super::events::{Events, Room, unlisted};
 use super::pool::{is_disjoint, least, pool_currents};
 use super::rows::{BLOCK, Block, add_row};
-#[cfg(feature = "alloc")]
-use super::synapses::PLACE_BITS;
-use super::synapses::{for_each_event, listed, unlisted};
 #[cfg(feature = "alloc")]
 use crate::model::Conv;
 use crate::model::{Layer, Pool, PoolKind, Shape};
@@ -90,12 +88,10 @@ impl Slide {
             pool,
             output,
         };
-        let row = slide.before + index(input.width) * channels;
-        let is_small = slide.taps <= MAX_TAPS && row < 1 << PLACE_BITS;
         let codes = [BLOCK, slide.taps, slide.n_blocks, down, slide.n_places()];
         let n_codes: u64 = codes.into_iter().map(|n| u64::from(count(n))).product();
         let n_weights = u64::from(count(conv.n_weights(input.channels)));
-        (is_small && n_codes <= 16 * n_weights + (1 << 16)).then_some(slide)
+        (slide.taps <= MAX_TAPS && n_codes <= 16 * n_weights + (1 << 16)).then_some(slide)
     }
 
     /// Inputs of a row that a group of columns sees.
@@ -108,22 +104,12 @@ impl Slide {
         self.n_blocks * BLOCK / self.columns
     }
 
-    /// Bounds of buckets in a row.
-    fn n_bounds(&self) -> usize {
-        self.n_groups + self.n_seen
-    }
-
-    /// Numbers that the list of events takes.
-    #[cfg(feature = "alloc")]
-    pub(super) fn n_list(&self) -> usize {
-        self.input.n() + index(self.input.height) * self.n_bounds()
-    }
-
     /// Sums that it needs room for.
     #[cfg(feature = "alloc")]
     pub(super) fn n_sums(&self, neurons: Shape) -> usize {
         let joined_later = if self.output == neurons { 0 } else { Shape { channels: 1, ..neurons }.n() };
-        (Shape { channels: 1, ..self.output }.n() + joined_later) * self.n_lanes() + self.height * BLOCK
+        (Shape { channels: 1, ..self.output }.n() + joined_later) * self.n_lanes()
+            + index(self.output.height) * BLOCK
     }
 
     /// The rows of codes: for each block of channels, residue of a row below the stride, and place in the window.
@@ -156,19 +142,16 @@ impl Slide {
         layer: &Layer<'_>,
         rows: &[Block],
         frame: &[u8],
-        list: &mut [u32],
+        room: Room<'_>,
         sums: &'c mut [S],
     ) -> &'c mut [S] {
-        let (places, rest) = list.split_at_mut(self.input.n());
-        let bounds = &mut rest[..index(self.input.height) * self.n_bounds()];
-        let came_once = self.list_events(frame, places, bounds);
-        let events = Events { places, bounds, n_bounds: self.n_bounds() };
+        let events = Events::of(frame, room);
         let lanes = count(self.n_lanes());
         let joined = Shape { channels: lanes, ..self.output };
         let (outputs, later) = sums.split_at_mut(joined.n());
-        let column = later.as_chunks_mut::<BLOCK>().0;
+        let column = &mut later.as_chunks_mut::<BLOCK>().0[..index(self.output.height)];
         outputs.fill(least(self.pool));
-        if came_once {
+        if events.came_once {
             self.slide::<S, true>(rows, events, column, outputs);
         } else {
             self.slide::<S, false>(rows, events, column, outputs);
@@ -183,37 +166,6 @@ impl Slide {
             _ => outputs,
         };
         compact(sums, self.n_lanes(), layer.neurons)
-    }
-
-    /// Lists the places of all events in their rows, and for each row where each bucket begins. Whether none came more than once.
-    #[inline(always)]
-    fn list_events(&self, frame: &[u8], places: &mut [u32], bounds: &mut [u32]) -> bool {
-        let row = index(self.input.width) * index(self.input.channels);
-        let (before, bucket) = (count(self.before), count(self.bucket));
-        let (mut n, mut repeats) = (0, 0_u8);
-        for (row, bounds) in frame.chunks_exact(row).zip(bounds.chunks_exact_mut(self.n_bounds())) {
-            bounds.fill(0);
-            let mut sum = count(n);
-            for_each_event(
-                row,
-                #[inline(always)]
-                |at, value| {
-                    let place = before + count(at);
-                    // What no needed output sees is left out.
-                    if let Some(bound) = bounds.get_mut(index(place / bucket) + 1) {
-                        repeats |= value - 1;
-                        places[n] = listed(place, value);
-                        *bound += 1;
-                        n += 1;
-                    }
-                },
-            );
-            for bound in bounds {
-                sum += *bound;
-                *bound = sum;
-            }
-        }
-        repeats == 0
     }
 
     #[inline(always)]
@@ -247,27 +199,61 @@ impl Slide {
         let rows = rows.as_chunks::<TAPS>().0;
         for (block, rows) in rows.chunks_exact(self.stride * self.n_places()).enumerate() {
             for group in 0..self.n_groups {
-                let first = group * self.bucket;
-                let mut sums = [[S::default(); BLOCK]; TAPS];
-                for bottom in 0..self.height + TAPS - 1 {
-                    for (residue, rows) in rows.chunks_exact(self.n_places()).enumerate() {
-                        let y = (bottom * self.stride + residue).wrapping_sub(self.above);
-                        add_events::<S, TAPS, ONCE>(
-                            rows,
-                            events.seen(y, group, self.n_seen),
-                            first,
-                            &mut sums,
-                        );
-                    }
-                    if let Some(row) = column.get_mut((bottom + 1).wrapping_sub(TAPS)) {
-                        *row = sums[0];
-                    }
-                    let mut next = [[S::default(); BLOCK]; TAPS];
-                    next[..TAPS - 1].copy_from_slice(&sums[1..]);
-                    sums = next;
-                }
+                self.slide_down::<S, TAPS, ONCE>(rows, events, group, column);
                 self.join(block, group, column, outputs);
             }
+        }
+    }
+
+    /// The sums of a group of columns, those of a window's rows joined.
+    #[inline(always)]
+    fn slide_down<S: Sum, const TAPS: usize, const ONCE: bool>(
+        &self,
+        rows: &[[Block; TAPS]],
+        events: Events<'_>,
+        group: usize,
+        column: &mut [[S; BLOCK]],
+    ) {
+        let [kernel, down] = [self.pool.kernel[0], self.pool.stride[0]].map(index);
+        let mut sums = [[S::default(); BLOCK]; TAPS];
+        for bottom in 0..TAPS - 1 {
+            self.add_inputs::<S, TAPS, ONCE>(rows, events, [bottom, group], &mut sums);
+            sums = moved_on(&sums);
+        }
+        for (y, joined) in column.iter_mut().enumerate() {
+            let mut all = [least(self.pool); BLOCK];
+            for row in y * down..((y + 1) * down).min(self.height) {
+                let bottom = row + TAPS - 1;
+                self.add_inputs::<S, TAPS, ONCE>(rows, events, [bottom, group], &mut sums);
+                if row - y * down < kernel {
+                    join_all(self.pool.kind, &mut all, &sums[0]);
+                }
+                sums = moved_on(&sums);
+            }
+            *joined = all;
+        }
+    }
+
+    /// Adds what a group of columns sees in the rows of inputs that the output whose last row is `bottom` meets last.
+    #[inline(always)]
+    fn add_inputs<S: Sum, const TAPS: usize, const ONCE: bool>(
+        &self,
+        rows: &[[Block; TAPS]],
+        events: Events<'_>,
+        [bottom, group]: [usize; 2],
+        sums: &mut [[S; BLOCK]; TAPS],
+    ) {
+        let row = index(self.input.width) * index(self.input.channels);
+        for (residue, rows) in rows.chunks_exact(self.n_places()).enumerate() {
+            let y = (bottom * self.stride + residue).wrapping_sub(self.above);
+            if y >= index(self.input.height) {
+                continue;
+            }
+            let (start, seen) = (y * row, group * self.bucket);
+            let inside = |place: usize| start + place.saturating_sub(self.before).min(row);
+            let events = events.between(inside(seen), inside(seen + self.n_places()));
+            let first = (start + seen).wrapping_sub(self.before);
+            add_events::<S, TAPS, ONCE>(rows, events, first, sums);
         }
     }
 
@@ -289,27 +275,25 @@ impl Slide {
         column: &[[S; BLOCK]],
         outputs: &mut [S],
     ) {
-        let ([kh, kw], [down, right]) = (self.pool.kernel.map(index), self.pool.stride.map(index));
+        let [kernel, right] = [self.pool.kernel[1], self.pool.stride[1]].map(index);
         let (width, lanes) = (index(self.output.width), self.n_lanes());
         for part in 0..self.columns {
             let x = group * self.columns + part;
-            if x % right >= kw || x / right >= width {
+            if x % right >= kernel || x / right >= width {
                 continue;
             }
             let first = x / right * lanes + block * BLOCK;
-            for (y, rows) in column[..self.height].chunks(down).enumerate() {
+            for (y, row) in column.iter().enumerate() {
                 let Some(to) = outputs.get_mut(y * width * lanes + first..) else { continue };
                 let Some(to) = to.first_chunk_mut::<LANES>() else { continue };
-                for row in rows.iter().take(kh) {
-                    let Some(from) = row.as_chunks::<LANES>().0.get(part) else { continue };
-                    join_all(self.pool.kind, to, from);
-                }
+                let Some(from) = row.as_chunks::<LANES>().0.get(part) else { continue };
+                join_all(self.pool.kind, to, from);
             }
         }
     }
 }
 
-/// Adds what events of a row add, whose window begins at `first`.
+/// Adds what events of a row add, whose window begins at place `first`.
 #[inline(always)]
 fn add_events<S: Sum, const TAPS: usize, const ONCE: bool>(
     rows: &[[Block; TAPS]],
@@ -325,24 +309,12 @@ fn add_events<S: Sum, const TAPS: usize, const ONCE: bool>(
     }
 }
 
-/// The events of a frame by rows and buckets.
-#[derive(Clone, Copy)]
-struct Events<'a> {
-    places: &'a [u32],
-    bounds: &'a [u32],
-    n_bounds: usize,
-}
-
-impl<'a> Events<'a> {
-    /// The events of row `y` in `n` buckets from bucket `first`; none of rows outside the frame.
-    #[inline(always)]
-    fn seen(self, y: usize, first: usize, n: usize) -> &'a [u32] {
-        let at = y.wrapping_mul(self.n_bounds).wrapping_add(first);
-        match (self.bounds.get(at), self.bounds.get(at.wrapping_add(n))) {
-            (Some(&from), Some(&to)) => self.places.get(index(from)..index(to)).unwrap_or_default(),
-            _ => &[],
-        }
-    }
+/// The sums one row on: the first is left behind.
+#[inline(always)]
+fn moved_on<S: Sum, const TAPS: usize>(sums: &[[S; BLOCK]; TAPS]) -> [[S; BLOCK]; TAPS] {
+    let mut next = [[S::default(); BLOCK]; TAPS];
+    next[..TAPS - 1].copy_from_slice(&sums[1..]);
+    next
 }
 
 /// Joins sums one by one.

@@ -1,6 +1,7 @@
 //! From spikes to sums of weights.
 
 use super::dense;
+use super::events::Room;
 use super::pool::{join_windows, pool_currents, pool_spikes};
 use super::rows::Rows;
 use super::scatter;
@@ -18,7 +19,7 @@ pub(super) struct Spikes<'a> {
     /// Room for pooled ones.
     pub(super) gathered: &'a mut [u8],
     /// Room for a list of their places.
-    pub(super) list: &'a mut [u32],
+    pub(super) room: Room<'a>,
 }
 
 /// The sums of the weights that the spikes meet, for each neuron: those that come in, and the neurons' own of the step
@@ -53,7 +54,7 @@ fn widen<'c>(narrow: &[i16], wide: &'c mut [i32]) -> &'c mut [i32] {
 fn sums<'c, S: Sum>(
     layer: &Layer<'_>,
     [rows, own_rows]: [Option<Rows<'_>>; 2],
-    Spikes { source, before, gathered, list }: Spikes<'_>,
+    Spikes { source, before, gathered, mut room }: Spikes<'_>,
     currents: &'c mut [S],
 ) -> &'c mut [S] {
     let frame = match layer.gather {
@@ -65,11 +66,13 @@ fn sums<'c, S: Sum>(
         }
     };
     let sums = match rows {
-        Some(Rows { slide: Some(slide), blocks, .. }) => slide.add(layer, blocks, frame, list, currents),
-        _ => add_synapses(layer, rows, frame, list, currents),
+        Some(Rows { slide: Some(slide), blocks, .. }) => {
+            slide.add(layer, blocks, frame, room.again(), currents)
+        }
+        _ => add_synapses(layer, rows, frame, room.again(), currents),
     };
     match (layer.recurrent, own_rows) {
-        (Some(_), Some(rows)) => dense::add_rows(rows, before, list, sums),
+        (Some(_), Some(rows)) => dense::add_rows(rows, before, room, sums),
         (Some(weights), None) => dense::add_packed(weights, before, sums),
         (None, _) => {}
     }
@@ -82,14 +85,14 @@ fn add_synapses<'c, S: Sum>(
     layer: &Layer<'_>,
     rows: Option<Rows<'_>>,
     frame: &[u8],
-    list: &mut [u32],
+    room: Room<'_>,
     currents: &'c mut [S],
 ) -> &'c mut [S] {
     let (pooled, sums) = currents.split_at_mut(layer.pool.map_or(0, |_| layer.neurons.n()));
     let sums = &mut sums[..layer.currents.n()];
     sums.fill(S::default());
     match (layer.synapses, rows) {
-        (Synapses::Dense(_), Some(rows)) => dense::add_rows(rows, frame, list, sums),
+        (Synapses::Dense(_), Some(rows)) => dense::add_rows(rows, frame, room, sums),
         (Synapses::Dense(weights), None) => dense::add_packed(weights, frame, sums),
         (Synapses::Conv(conv, weights), _) => scatter::add_packed(layer, conv, weights, frame, sums),
         (Synapses::Sum(pool, weight), _) => join_windows(
@@ -125,22 +128,4 @@ pub(super) fn for_each_event(frame: &[u8], mut f: impl FnMut(usize, u8)) {
             left &= !(0xff << (8 * at));
         }
     }
-}
-
-/// Bits of a place in a list of events.
-pub(super) const PLACE_BITS: u32 = 24;
-
-/// An event in a list: its place, and above it how often it came beyond once.
-#[inline(always)]
-pub(super) fn listed(place: u32, value: u8) -> u32 {
-    place | u32::from(value - 1) << PLACE_BITS
-}
-
-/// The place of a listed event and how often it came, which is not looked at if it is known to be once.
-#[inline(always)]
-pub(super) fn unlisted<S: Sum, const ONCE: bool>(event: u32) -> (usize, S) {
-    if ONCE {
-        return (index(event), S::from(1));
-    }
-    (index(event & ((1 << PLACE_BITS) - 1)), S::low((event >> PLACE_BITS).cast_signed() + 1))
 }

@@ -1,5 +1,7 @@
 """Inference of one recording at a time: our integer engine and our float path beside snnTorch and PyTorch, alternately in one run.
 
+Each program has its turn, in which it runs several times, so that each finds its weights and code where its own run left them.
+
 Before any time counts, the spikes of all float networks must be the same, but for one in a hundred that rounding may flip.
 Prints a table, and a JSON line for each work.
 
@@ -22,6 +24,7 @@ sys.path.insert(0, str(HERE.parent / "training"))
 from bench import Ours, enter_environment  # noqa: E402
 
 BITS = (8, 4, 2, 1)
+TURN = 5
 
 
 def works():
@@ -79,12 +82,12 @@ def compare(name, work, seconds, with_compile):
                 raise SystemExit(f"{name}: {differ} of {want.size} outputs of {peer} are not ours")
         times = {peer: [] for peer in [*made, "ours, float", *(f"ours, {bits} bits" for bits in BITS)]}
         end = time.perf_counter() + seconds
-        while len(times["snntorch"]) < 20 or time.perf_counter() < end:
+        while len(times["snntorch"]) < 4 * TURN or time.perf_counter() < end:
             for peer, run in made.items():
-                times[peer].append(timed(run, x))
-            times["ours, float"].append(ours.ask("forward"))
+                times[peer] += [timed(run, x) for _ in range(TURN)]
+            times["ours, float"] += [ours.ask("forward") for _ in range(TURN)]
             for bits in BITS:
-                times[f"ours, {bits} bits"].append(ours.ask(f"integer {bits}"))
+                times[f"ours, {bits} bits"] += [ours.ask(f"integer {bits}") for _ in range(TURN)]
         bytes_of = {bits: [int(ours.ask(f"{what} {bits}")) for what in ("model_bytes", "memory_bytes")] for bits in BITS}
         ours.close()
     lowest = {peer: round(min(all), 4) for peer, all in times.items()}
