@@ -8,7 +8,7 @@
 //! `probe FILE` the products of the Hessian with the one direction or the four directions in a file (arrays
 //! `LANE/PARAMETER`), which are written to `FILE` with `.out.npz` for its ending; these answer with milliseconds, of probes
 //! for each direction. `outputs FILE` writes the spikes of the network as `spikes`, `model_bytes BITS` and `memory_bytes BITS` say
-//! what the engine takes.
+//! what the engine takes. `turn N COMMAND` is the command so many times in a row, with as many answers, each on a line.
 
 use anyhow::{Context, ensure};
 use rayon::prelude::*;
@@ -183,6 +183,13 @@ fn model(net: &Sequential, bits: u32) -> anyhow::Result<Vec<u8>> {
     Ok(lower(&Exact::new(net.clone(), plan)?, "")?.to_bytes()?)
 }
 
+/// How many times a line asks for a command, and the command.
+fn turn(line: &str) -> anyhow::Result<(usize, &str)> {
+    let Some(turn) = line.strip_prefix("turn ") else { return Ok((1, line)) };
+    let (times, command) = turn.split_once(' ').context("expected `turn N COMMAND`")?;
+    Ok((times.parse()?, command))
+}
+
 fn no_model(bits: &str) -> String {
     format!("no integer model of {bits} bits")
 }
@@ -227,9 +234,8 @@ fn main() -> anyhow::Result<()> {
     for (bits, bytes) in &models {
         engines.insert(bits.as_str(), Engine::new(Model::from_bytes(bytes)?));
     }
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        let answer = match line.split_once(' ').unwrap_or((&line, "")) {
+    let mut answer = |command: &str| -> anyhow::Result<f64> {
+        Ok(match command.split_once(' ').unwrap_or((command, "")) {
             ("grads", file) => f64::from(grads(&net, &batch, Path::new(file))?),
             ("step", _) => timed(|| step(&mut net, &batch, &mut progress))?,
             ("probe", file) => probe(&net, &batch, Path::new(file))?,
@@ -247,12 +253,15 @@ fn main() -> anyhow::Result<()> {
                 let engine = engines.get_mut(bits).with_context(|| no_model(bits))?;
                 timed(|| run_integer(engine, &frames))?
             }
-            _ => anyhow::bail!("unknown command `{line}`"),
-        };
-        #[allow(clippy::print_stdout, reason = "the answer")]
-        {
-            println!("{answer}");
-        }
+            _ => anyhow::bail!("unknown command `{command}`"),
+        })
+    };
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let (times, command) = turn(&line)?;
+        let answers: Vec<f64> = (0..times).map(|_| answer(command)).collect::<anyhow::Result<_>>()?;
+        #[allow(clippy::print_stdout, reason = "the answers")]
+        answers.iter().for_each(|answer| println!("{answer}"));
     }
     Ok(())
 }

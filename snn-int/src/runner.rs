@@ -4,6 +4,7 @@ mod dense;
 mod events;
 mod memory;
 mod neurons;
+mod outputs;
 mod pool;
 mod rows;
 mod scatter;

@@ -12,12 +12,13 @@ const TOGETHER: usize = 4;
 
 /// Adds the rows that the spikes meet.
 #[inline(always)]
-pub(super) fn add_rows<S: Sum>(rows: Rows<'_>, frame: &[u8], room: Room<'_>, sums: &mut [S]) {
-    let events = Events::of(frame, room);
+pub(super) fn add_rows<S: Sum>(rows: Rows<'_>, frame: &[u8], room: &mut Room<'_>, sums: &mut [S]) {
+    let events = Events::of(frame, room.words);
+    let listed = events.list(room.places);
     if events.came_once {
-        add_events::<S, true>(rows, events.all(), sums);
+        add_events::<S, true>(rows, listed, sums);
     } else {
-        add_events::<S, false>(rows, events.all(), sums);
+        add_events::<S, false>(rows, listed, sums);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The spikes of a frame as a list of places, found without asking place by place.
+//! The spikes of a frame, found without asking place by place.
 
 use crate::num::{count, index};
 use crate::weights::Sum;
@@ -12,18 +12,11 @@ const TOGETHER: usize = 4;
 /// Bits of a place in a list.
 const PLACE_BITS: u32 = 24;
 
-/// Which of the places of a word spike, and how many did before it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Word {
-    bits: u64,
-    before: u32,
-}
-
-/// Where events are listed.
+/// Where events are found.
 #[derive(Debug)]
 pub(super) struct Room<'a> {
     pub(super) places: &'a mut [u32],
-    pub(super) words: &'a mut [Word],
+    pub(super) words: &'a mut [u64],
 }
 
 impl Room<'_> {
@@ -37,51 +30,79 @@ impl Room<'_> {
 /// Places and words that a frame of `n` places takes.
 #[cfg(feature = "alloc")]
 pub(super) fn room(n: usize) -> [usize; 2] {
-    [n + TOGETHER, n / WORD + 1]
+    [n + TOGETHER, n / WORD + 2]
 }
 
-/// The events of a frame: their places in order, and above each how often it came beyond once.
+/// The events of a frame: a bit for each place, and the frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Events<'a> {
-    listed: &'a [u32],
-    words: &'a [Word],
+    words: &'a [u64],
+    frame: &'a [u8],
     /// Whether each came once.
     pub(super) came_once: bool,
 }
 
 impl<'a> Events<'a> {
-    /// Lists those of `frame`.
+    /// Those of `frame`.
     #[inline(always)]
-    pub(super) fn of(frame: &[u8], room: Room<'a>) -> Self {
-        let Room { places, words } = room;
-        let words = &mut words[..frame.len() / WORD + 1];
-        let n = list(frame, places, words);
-        let listed = &mut places[..n];
+    pub(super) fn of(frame: &'a [u8], words: &'a mut [u64]) -> Self {
+        let (whole, last) = frame.as_chunks::<WORD>();
+        let mut rest = [0; WORD];
+        rest[..last.len()].copy_from_slice(last);
+        let words = &mut words[..whole.len() + 2];
+        for (word, frame) in words.iter_mut().zip(whole.iter().chain([&rest, &[0; WORD]])) {
+            *word = bits(frame);
+        }
         let came_once = frame.iter().fold(0, |all, &value| all | value) <= 1;
-        if !came_once {
-            for place in &mut *listed {
-                *place |= u32::from(frame[index(*place)] - 1) << PLACE_BITS;
+        Self { words, frame, came_once }
+    }
+
+    /// Calls `f` with each place from `from` to before `to` that is not 0, in order.
+    #[inline(always)]
+    pub(super) fn for_each_between(self, from: usize, to: usize, mut f: impl FnMut(usize)) {
+        for first in (from..to).step_by(WORD) {
+            let mut bits = self.window(first);
+            if to - first < WORD {
+                bits &= (1 << (to - first)) - 1;
+            }
+            while bits != 0 {
+                f(first + index(bits.trailing_zeros()));
+                bits &= bits - 1;
             }
         }
-        Self { listed, words, came_once }
     }
 
-    /// All of them.
+    /// The bits of a word's places from `first`.
     #[inline(always)]
-    pub(super) fn all(self) -> &'a [u32] {
-        self.listed
+    fn window(self, first: usize) -> u64 {
+        let (word, bit) = (first / WORD, first % WORD);
+        match self.words.get(word..word + 2) {
+            Some(&[low, high]) => low >> bit | high << 1 << (WORD - 1 - bit),
+            _ => 0,
+        }
     }
 
-    /// Those whose places lie from `from` to before `to`.
+    /// How often an event came.
     #[inline(always)]
-    pub(super) fn between(self, from: usize, to: usize) -> &'a [u32] {
-        self.listed.get(self.n_before(from)..self.n_before(to)).unwrap_or_default()
+    pub(super) fn value(self, place: usize) -> u8 {
+        self.frame.get(place).copied().unwrap_or_default()
     }
 
+    /// All of them: their places in order, and above each how often it came beyond once.
     #[inline(always)]
-    fn n_before(self, place: usize) -> usize {
-        let Word { bits, before } = self.words[place / WORD];
-        index(before + (bits & ((1 << (place % WORD)) - 1)).count_ones())
+    pub(super) fn list(self, places: &mut [u32]) -> &[u32] {
+        let mut n = 0;
+        for (k, &bits) in self.words.iter().enumerate() {
+            write(bits, count(k * WORD), &mut places[n..]);
+            n += index(bits.count_ones());
+        }
+        let listed = &mut places[..n];
+        if !self.came_once {
+            for place in &mut *listed {
+                *place |= u32::from(self.value(index(*place)).wrapping_sub(1)) << PLACE_BITS;
+            }
+        }
+        listed
     }
 }
 
@@ -92,21 +113,6 @@ pub(super) fn unlisted<S: Sum, const ONCE: bool>(event: u32) -> (usize, S) {
         return (index(event), S::from(1));
     }
     (index(event & ((1 << PLACE_BITS) - 1)), S::low((event >> PLACE_BITS).cast_signed() + 1))
-}
-
-/// Lists the places that are not 0, and returns how many.
-#[inline(always)]
-fn list(frame: &[u8], places: &mut [u32], words: &mut [Word]) -> usize {
-    let (whole, last) = frame.as_chunks::<WORD>();
-    let mut rest = [0; WORD];
-    rest[..last.len()].copy_from_slice(last);
-    let mut n = 0;
-    for (k, (word, frame)) in words.iter_mut().zip(whole.iter().chain([&rest])).enumerate() {
-        *word = Word { bits: bits(frame), before: count(n) };
-        write(word.bits, count(k * WORD), &mut places[n..]);
-        n += index(word.bits.count_ones());
-    }
-    n
 }
 
 /// Writes the places of bits, counted from `first`.
@@ -154,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_listed_is_what_came(
+        fn what_is_found_is_what_came(
             frame in prop::collection::vec(prop_oneof![5 => Just(0_u8), 2 => Just(1_u8), 1 => any::<u8>()], 0..300),
             most in prop::sample::select(vec![0_u8, 1, 255]),
             bounds in prop::array::uniform2(0..300_usize),
@@ -162,18 +168,20 @@ mod tests {
             let frame: Vec<u8> = frame.into_iter().map(|value| value.min(most)).collect();
             let [n_places, n_words] = room(frame.len());
             // What was there before does not count.
-            let (mut places, mut words) = (vec![u32::MAX; n_places], vec![Word { bits: 7, before: 9 }; n_words]);
-            let events = Events::of(&frame, Room { places: &mut places, words: &mut words });
+            let (mut places, mut words) = (vec![u32::MAX; n_places], vec![7; n_words]);
+            let events = Events::of(&frame, &mut words);
             prop_assert_eq!(events.came_once, frame.iter().all(|&value| value <= 1));
-            let read = if events.came_once { read::<true> } else { read::<false> };
             let came = |places: core::ops::Range<usize>| -> Vec<_> {
                 let values = places.map(|place| (place, i32::from(frame[place])));
                 values.filter(|&(_, value)| value > 0).collect()
             };
-            prop_assert_eq!(read(events.all()), came(0..frame.len()));
+            let read = if events.came_once { read::<true> } else { read::<false> };
+            prop_assert_eq!(read(events.list(&mut places)), came(0..frame.len()));
             let [from, to] = bounds.map(|bound| bound.min(frame.len()));
             let (from, to) = (from.min(to), from.max(to));
-            prop_assert_eq!(read(events.between(from, to)), came(from..to));
+            let mut found = Vec::new();
+            events.for_each_between(from, to, |place| found.push((place, events.value(place).into())));
+            prop_assert_eq!(found, came(from..to));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::events::Room;
 #[cfg(feature = "alloc")]
-use super::events::{Word, room};
+use super::events::room;
 use super::rows::{Block, Layout, Rows};
 #[cfg(feature = "alloc")]
 use super::slide::Slide;
@@ -112,7 +112,7 @@ pub struct Owned<'m> {
     blocks: Vec<Block>,
     /// Room for the places of spikes.
     places: Vec<u32>,
-    words: Vec<Word>,
+    words: Vec<u64>,
     widest: Widest,
 }
 
@@ -231,7 +231,7 @@ impl<'m> Owned<'m> {
             numbers,
             blocks,
             places: alloc::vec![0; n_places],
-            words: alloc::vec![Word::default(); n_words],
+            words: alloc::vec![0; n_words],
             widest: Widest::detect(),
         }
     }

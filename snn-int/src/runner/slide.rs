@@ -5,13 +5,16 @@
 //! row add is looked up among rows of codes that hold, for each place of the window and each channel, all taps of the
 //! kernel's column, for all outputs of the block.
 
-use super::events::{Events, Room, unlisted};
+use super::events::Events;
+use super::outputs::Outputs;
 use super::pool::{is_disjoint, least, pool_currents};
 use super::rows::{BLOCK, Block, add_row};
 #[cfg(feature = "alloc")]
 use crate::model::Conv;
 use crate::model::{Layer, Pool, PoolKind, Shape};
-use crate::num::{count, index};
+#[cfg(feature = "alloc")]
+use crate::num::count;
+use crate::num::index;
 use crate::weights::Sum;
 #[cfg(feature = "alloc")]
 use crate::weights::Weights;
@@ -30,14 +33,14 @@ pub(super) struct Slide {
     input: Shape,
     /// Columns of outputs in a block.
     columns: usize,
-    /// Blocks of all channels.
-    n_blocks: usize,
     /// Taps of a column of the kernel that one row of inputs meets: the blocks of a row of codes.
     pub(super) taps: usize,
     /// Step from row to row.
     stride: usize,
     /// Rows above the input.
     above: usize,
+    /// Inputs of a row.
+    row: usize,
     /// Zeros before a row.
     before: usize,
     /// From the first input of a group of columns to the first of the next.
@@ -76,10 +79,10 @@ impl Slide {
         let slide = Self {
             input,
             columns,
-            n_blocks: n_out.div_ceil(BLOCK),
             taps: kh.div_ceil(down),
             stride: down,
             above: index(conv.padding[0]),
+            row: index(input.width) * channels,
             before: index(conv.padding[1]) * channels,
             bucket: columns * right * channels,
             n_seen: (kw + (columns - 1) * right).div_ceil(columns * right),
@@ -88,7 +91,7 @@ impl Slide {
             pool,
             output,
         };
-        let codes = [BLOCK, slide.taps, slide.n_blocks, down, slide.n_places()];
+        let codes = [BLOCK, slide.taps, n_out.div_ceil(BLOCK), down, slide.n_places()];
         let n_codes: u64 = codes.into_iter().map(|n| u64::from(count(n))).product();
         let n_weights = u64::from(count(conv.n_weights(input.channels)));
         (slide.taps <= MAX_TAPS && n_codes <= 16 * n_weights + (1 << 16)).then_some(slide)
@@ -99,17 +102,17 @@ impl Slide {
         self.n_seen * self.bucket
     }
 
-    /// Sums of an output, with those that count for nothing.
-    fn n_lanes(&self) -> usize {
-        self.n_blocks * BLOCK / self.columns
+    /// Sums of a row of outputs, and as many behind it as those of its last output may reach too far.
+    fn pitch(&self) -> usize {
+        Shape { height: 1, ..self.output }.n() + BLOCK
     }
 
     /// Sums that it needs room for.
     #[cfg(feature = "alloc")]
     pub(super) fn n_sums(&self, neurons: Shape) -> usize {
-        let joined_later = if self.output == neurons { 0 } else { Shape { channels: 1, ..neurons }.n() };
-        (Shape { channels: 1, ..self.output }.n() + joined_later) * self.n_lanes()
-            + index(self.output.height) * BLOCK
+        let height = index(self.output.height);
+        let later = if self.output == neurons { 0 } else { neurons.n() };
+        height * self.pitch() + later.max(height * BLOCK)
     }
 
     /// The rows of codes: for each block of channels, residue of a row below the stride, and place in the window.
@@ -118,7 +121,8 @@ impl Slide {
         let [kh, kw] = conv.kernel.map(index);
         let [channels, n_out] = [self.input.channels, conv.channels].map(index);
         let right = index(conv.stride[1]);
-        let rows = (0..self.n_blocks).flat_map(|block| (0..self.stride).map(move |residue| (block, residue)));
+        let rows = (0..n_out.div_ceil(BLOCK))
+            .flat_map(|block| (0..self.stride).map(move |residue| (block, residue)));
         for (block, residue) in rows {
             for (place, tap) in (0..self.n_places()).flat_map(|place| (0..self.taps).map(move |t| (place, t)))
             {
@@ -135,37 +139,34 @@ impl Slide {
         }
     }
 
-    /// The sums of the weights that the spikes of `frame` meet, pooled, one behind the other.
+    /// The sums of the weights that the spikes of `frame` meet, pooled.
     #[inline(always)]
     pub(super) fn add<'c, S: Sum>(
         &self,
         layer: &Layer<'_>,
         rows: &[Block],
         frame: &[u8],
-        room: Room<'_>,
+        words: &mut [u64],
         sums: &'c mut [S],
-    ) -> &'c mut [S] {
-        let events = Events::of(frame, room);
-        let lanes = count(self.n_lanes());
-        let joined = Shape { channels: lanes, ..self.output };
-        let (outputs, later) = sums.split_at_mut(joined.n());
-        let column = &mut later.as_chunks_mut::<BLOCK>().0[..index(self.output.height)];
-        outputs.fill(least(self.pool));
+    ) -> Outputs<'c, S> {
+        let events = Events::of(frame, words);
+        let height = index(self.output.height);
+        let (outputs, later) = sums.split_at_mut(height * self.pitch());
+        let column = &mut later.as_chunks_mut::<BLOCK>().0[..height];
         if events.came_once {
             self.slide::<S, true>(rows, events, column, outputs);
         } else {
             self.slide::<S, false>(rows, events, column, outputs);
         }
-        let sums = match layer.pool {
+        let outputs = Outputs { sums: outputs, row: self.pitch() - BLOCK, pitch: self.pitch(), height };
+        match layer.pool {
             Some(pool) if !is_disjoint(pool) => {
-                let neurons = Shape { channels: lanes, ..layer.neurons };
-                let later = &mut later[..neurons.n()];
-                pool_currents(pool, [joined, neurons], outputs, later);
-                later
+                let later = &mut later[..layer.neurons.n()];
+                pool_currents(pool, [self.output, layer.neurons], outputs.compacted(), later);
+                Outputs::compact(later)
             }
             _ => outputs,
-        };
-        compact(sums, self.n_lanes(), layer.neurons)
+        }
     }
 
     #[inline(always)]
@@ -197,7 +198,8 @@ impl Slide {
         outputs: &mut [S],
     ) {
         let rows = rows.as_chunks::<TAPS>().0;
-        for (block, rows) in rows.chunks_exact(self.stride * self.n_places()).enumerate() {
+        // The last block first: what its outputs reach too far is overwritten by those of the first.
+        for (block, rows) in rows.chunks_exact(self.stride * self.n_places()).enumerate().rev() {
             for group in 0..self.n_groups {
                 self.slide_down::<S, TAPS, ONCE>(rows, events, group, column);
                 self.join(block, group, column, outputs);
@@ -215,16 +217,16 @@ impl Slide {
         column: &mut [[S; BLOCK]],
     ) {
         let [kernel, down] = [self.pool.kernel[0], self.pool.stride[0]].map(index);
+        let view = self.view(group);
         let mut sums = [[S::default(); BLOCK]; TAPS];
         for bottom in 0..TAPS - 1 {
-            self.add_inputs::<S, TAPS, ONCE>(rows, events, [bottom, group], &mut sums);
+            self.add_inputs::<S, TAPS, ONCE>(rows, events, view, bottom, &mut sums);
             sums = moved_on(&sums);
         }
         for (y, joined) in column.iter_mut().enumerate() {
             let mut all = [least(self.pool); BLOCK];
             for row in y * down..((y + 1) * down).min(self.height) {
-                let bottom = row + TAPS - 1;
-                self.add_inputs::<S, TAPS, ONCE>(rows, events, [bottom, group], &mut sums);
+                self.add_inputs::<S, TAPS, ONCE>(rows, events, view, row + TAPS - 1, &mut sums);
                 if row - y * down < kernel {
                     join_all(self.pool.kind, &mut all, &sums[0]);
                 }
@@ -234,30 +236,48 @@ impl Slide {
         }
     }
 
+    /// What a group of columns sees of a row.
+    #[inline(always)]
+    fn view(&self, group: usize) -> View {
+        let seen = group * self.bucket;
+        let inside = |place: usize| place.saturating_sub(self.before).min(self.row);
+        View { first: seen.wrapping_sub(self.before), from: inside(seen), to: inside(seen + self.n_places()) }
+    }
+
     /// Adds what a group of columns sees in the rows of inputs that the output whose last row is `bottom` meets last.
     #[inline(always)]
     fn add_inputs<S: Sum, const TAPS: usize, const ONCE: bool>(
         &self,
         rows: &[[Block; TAPS]],
         events: Events<'_>,
-        [bottom, group]: [usize; 2],
+        View { first, from, to }: View,
+        bottom: usize,
         sums: &mut [[S; BLOCK]; TAPS],
     ) {
-        let row = index(self.input.width) * index(self.input.channels);
-        for (residue, rows) in rows.chunks_exact(self.n_places()).enumerate() {
+        let n_places = self.n_places();
+        for residue in 0..self.stride {
             let y = (bottom * self.stride + residue).wrapping_sub(self.above);
-            if y >= index(self.input.height) {
-                continue;
+            if y < index(self.input.height) {
+                let start = y * self.row;
+                let rows = &rows[residue * n_places..][..n_places];
+                let first = start.wrapping_add(first);
+                events.for_each_between(
+                    start + from,
+                    start + to,
+                    #[inline(always)]
+                    |place| {
+                        if let Some(row) = rows.get(place.wrapping_sub(first)) {
+                            let factor = if ONCE { S::from(1) } else { S::low(events.value(place).into()) };
+                            add_row::<S, TAPS, ONCE>(row, factor, sums);
+                        }
+                    },
+                );
             }
-            let (start, seen) = (y * row, group * self.bucket);
-            let inside = |place: usize| start + place.saturating_sub(self.before).min(row);
-            let events = events.between(inside(seen), inside(seen + self.n_places()));
-            let first = (start + seen).wrapping_sub(self.before);
-            add_events::<S, TAPS, ONCE>(rows, events, first, sums);
         }
     }
 
-    /// Joins the sums of a group of columns with the outputs whose windows they lie in.
+    /// Joins the sums of a group of columns with the outputs whose windows they lie in. Lanes beyond the last channel end up where
+    /// those of the next output come.
     #[inline(always)]
     fn join<S: Sum>(&self, block: usize, group: usize, column: &[[S; BLOCK]], outputs: &mut [S]) {
         match self.columns {
@@ -276,37 +296,35 @@ impl Slide {
         outputs: &mut [S],
     ) {
         let [kernel, right] = [self.pool.kernel[1], self.pool.stride[1]].map(index);
-        let (width, lanes) = (index(self.output.width), self.n_lanes());
         for part in 0..self.columns {
             let x = group * self.columns + part;
-            if x % right >= kernel || x / right >= width {
+            let (window, nth) = (x / right, x % right);
+            if nth >= kernel || window >= index(self.output.width) {
                 continue;
             }
-            let first = x / right * lanes + block * BLOCK;
-            for (y, row) in column.iter().enumerate() {
-                let Some(to) = outputs.get_mut(y * width * lanes + first..) else { continue };
+            let first = window * index(self.output.channels) + block * BLOCK;
+            for (row, outputs) in column.iter().zip(outputs.chunks_exact_mut(self.pitch())) {
+                let Some(to) = outputs.get_mut(first..first + LANES) else { continue };
                 let Some(to) = to.first_chunk_mut::<LANES>() else { continue };
                 let Some(from) = row.as_chunks::<LANES>().0.get(part) else { continue };
-                join_all(self.pool.kind, to, from);
+                if nth == 0 {
+                    *to = *from;
+                } else {
+                    join_all(self.pool.kind, to, from);
+                }
             }
         }
     }
 }
 
-/// Adds what events of a row add, whose window begins at place `first`.
-#[inline(always)]
-fn add_events<S: Sum, const TAPS: usize, const ONCE: bool>(
-    rows: &[[Block; TAPS]],
-    events: &[u32],
+/// The part of a row that a group of columns sees, in places of the row.
+#[derive(Clone, Copy)]
+struct View {
+    /// Where it begins, in the margin too.
     first: usize,
-    sums: &mut [[S; BLOCK]; TAPS],
-) {
-    for &event in events {
-        let (place, value) = unlisted::<S, ONCE>(event);
-        if let Some(row) = rows.get(place.wrapping_sub(first)) {
-            add_row::<S, TAPS, ONCE>(row, value, sums);
-        }
-    }
+    /// Its bounds in the row.
+    from: usize,
+    to: usize,
 }
 
 /// The sums one row on: the first is left behind.
@@ -334,23 +352,4 @@ fn join_all<S: Sum, const N: usize>(kind: PoolKind, to: &mut [S; N], from: &[S; 
         }
     }
     *to = joined;
-}
-
-/// Moves outputs of `lanes` sums each together, of which as many count as there are channels.
-#[inline(always)]
-fn compact<S: Sum>(sums: &mut [S], lanes: usize, neurons: Shape) -> &mut [S] {
-    let channels = index(neurons.channels);
-    if channels < lanes {
-        for output in 0..index(neurons.height) * index(neurons.width) {
-            for lane in (0..lanes).step_by(LEAST_LANES) {
-                // What follows the last channel is overwritten by the next output.
-                let (from, to) = (output * lanes + lane, output * channels + lane);
-                let moved = sums.get(from..).and_then(|from| from.first_chunk::<LEAST_LANES>().copied());
-                if let (Some(moved), Some(to)) = (moved, sums.get_mut(to..to + LEAST_LANES)) {
-                    to.copy_from_slice(&moved);
-                }
-            }
-        }
-    }
-    &mut sums[..neurons.n()]
 }

@@ -2,6 +2,7 @@
 
 use super::dense;
 use super::events::Room;
+use super::outputs::Outputs;
 use super::pool::{join_windows, pool_currents, pool_spikes};
 use super::rows::Rows;
 use super::scatter;
@@ -36,18 +37,10 @@ pub(super) fn accumulate<'c>(
         (spikes, narrow, currents),
         #[inline(always)]
         move |(spikes, narrow, currents)| match narrow {
-            Some(narrow) => widen(sums(layer, rows, spikes, narrow), currents),
-            None => sums(layer, rows, spikes, currents),
+            Some(narrow) => sums(layer, rows, spikes, narrow).widened(currents),
+            None => sums(layer, rows, spikes, currents).compacted(),
         },
     )
-}
-
-/// Sums of 16 bits in 32.
-#[inline(always)]
-fn widen<'c>(narrow: &[i16], wide: &'c mut [i32]) -> &'c mut [i32] {
-    let wide = &mut wide[..narrow.len()];
-    wide.iter_mut().zip(narrow).for_each(|(wide, &sum)| *wide = sum.into());
-    wide
 }
 
 #[inline(always)]
@@ -56,7 +49,7 @@ fn sums<'c, S: Sum>(
     [rows, own_rows]: [Option<Rows<'_>>; 2],
     Spikes { source, before, gathered, mut room }: Spikes<'_>,
     currents: &'c mut [S],
-) -> &'c mut [S] {
+) -> Outputs<'c, S> {
     let frame = match layer.gather {
         None => source,
         Some(pool) => {
@@ -65,18 +58,19 @@ fn sums<'c, S: Sum>(
             gathered
         }
     };
-    let sums = match rows {
+    let outputs = match rows {
         Some(Rows { slide: Some(slide), blocks, .. }) => {
-            slide.add(layer, blocks, frame, room.again(), currents)
+            slide.add(layer, blocks, frame, room.words, currents)
         }
-        _ => add_synapses(layer, rows, frame, room.again(), currents),
+        _ => Outputs::compact(add_synapses(layer, rows, frame, &mut room, currents)),
     };
-    match (layer.recurrent, own_rows) {
-        (Some(_), Some(rows)) => dense::add_rows(rows, before, room, sums),
-        (Some(weights), None) => dense::add_packed(weights, before, sums),
-        (None, _) => {}
+    let Some(weights) = layer.recurrent else { return outputs };
+    let sums = outputs.compacted();
+    match own_rows {
+        Some(rows) => dense::add_rows(rows, before, &mut room, sums),
+        None => dense::add_packed(weights, before, sums),
     }
-    sums
+    Outputs::compact(sums)
 }
 
 /// The sums of what comes in, output by output, then pooled.
@@ -85,7 +79,7 @@ fn add_synapses<'c, S: Sum>(
     layer: &Layer<'_>,
     rows: Option<Rows<'_>>,
     frame: &[u8],
-    room: Room<'_>,
+    room: &mut Room<'_>,
     currents: &'c mut [S],
 ) -> &'c mut [S] {
     let (pooled, sums) = currents.split_at_mut(layer.pool.map_or(0, |_| layer.neurons.n()));

@@ -85,9 +85,9 @@ def compare(name, work, seconds, with_compile):
         while len(times["snntorch"]) < 4 * TURN or time.perf_counter() < end:
             for peer, run in made.items():
                 times[peer] += [timed(run, x) for _ in range(TURN)]
-            times["ours, float"] += [ours.ask("forward") for _ in range(TURN)]
+            times["ours, float"] += ours.turn("forward", TURN)
             for bits in BITS:
-                times[f"ours, {bits} bits"] += [ours.ask(f"integer {bits}") for _ in range(TURN)]
+                times[f"ours, {bits} bits"] += ours.turn(f"integer {bits}", TURN)
         bytes_of = {bits: [int(ours.ask(f"{what} {bits}")) for what in ("model_bytes", "memory_bytes")] for bits in BITS}
         ours.close()
     lowest = {peer: round(min(all), 4) for peer, all in times.items()}

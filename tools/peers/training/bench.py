@@ -48,12 +48,16 @@ class Ours:
         self.process = subprocess.Popen([program, *args], stdin=pipe, stdout=pipe, text=True, env=env)
 
     def ask(self, command):
-        self.process.stdin.write(command + "\n")
+        return self.turn(command, 1)[0]
+
+    def turn(self, command, times):
+        """The answers to a command that is done several times in a row."""
+        self.process.stdin.write(f"turn {times} {command}\n")
         self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
+        answers = [self.process.stdout.readline() for _ in range(times)]
+        if not all(answers):
             raise RuntimeError(f"our process ended at `{command}`")
-        return float(answer)
+        return [float(answer) for answer in answers]
 
     def close(self):
         self.process.stdin.close()
