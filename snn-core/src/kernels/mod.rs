@@ -14,6 +14,7 @@ pub mod conv;
 mod events;
 pub mod gemm;
 pub mod levels;
+pub mod panels;
 pub mod par;
 pub mod pattern;
 pub mod planes;

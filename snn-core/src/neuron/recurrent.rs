@@ -2,12 +2,13 @@
 
 use super::scan::{Kept, NeuronOp, Scan, ScanState, StepBack, Trajectory, steps};
 use super::{Dynamics, Site, StateMap};
-use crate::kernels::gemm::{Gemm, GemmOperand, Into};
+use crate::kernels::panels;
 use crate::kernels::pattern::Pattern;
 use crate::kernels::spike_matmul::{self, Sparse};
 use crate::op::{Backward, Op, Saved};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// [`Scan`] with all-to-all recurrence: the current of step `t` is `I[t] + S[t−1] · V + b`.
@@ -78,7 +79,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
         let features = features(gy, weight);
         let mut g_cur = vec![S::ZERO; gy.len()];
         let mut g: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; n]);
-        let to_from = transposed(weight.as_slice(), features);
+        let to_from = panels::of_transposed([features; 2], weight.as_slice());
         let slice = |t: usize| states.map(|s| &s.as_slice()[t * n..(t + 1) * n]);
         let site = |t: usize| Site { state: 0, step: t, offset: 0 };
         let mut carried = match n_steps.checked_sub(1) {
@@ -87,11 +88,12 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
         };
         for t in (0..n_steps).rev() {
             let at = t * n..(t + 1) * n;
-            let mut g_out = gy.as_slice()[at.clone()].to_vec();
+            let mut g_out = Cow::Borrowed(&gy.as_slice()[at.clone()]);
             if t + 1 < n_steps {
-                let shape = Gemm { m: n / features, k: features, n: features, into: Into::Add };
-                let later = GemmOperand::Rows(&g_cur[(t + 1) * n..(t + 2) * n]);
-                S::gemm(shape, later, GemmOperand::Rows(&to_from), &mut g_out);
+                let later = &g_cur[(t + 1) * n..(t + 2) * n];
+                g_out = Cow::Owned(S::bilinear(later, &to_from, &g_out, &|later, to_from, g| {
+                    panels::product([features; 2], later, to_from, g)
+                }));
             }
             let before = (t > 0).then(|| slice(t - 1));
             let step = StepBack { site: site(t), kept: slice(t), before, g_out: &g_out };
@@ -111,11 +113,6 @@ fn features<S: Scalar>(cur: &Tensor<S>, weight: &Tensor<S>) -> usize {
         cur.shape()
     );
     features
-}
-
-/// The transpose of a square matrix, so that the product of each step need not do it.
-fn transposed<S: Scalar>(matrix: &[S], n: usize) -> Vec<S> {
-    (0..n * n).map(|i| matrix[i % n * n + i / n]).collect()
 }
 
 /// `Σ_t S[t−1]ᵀ · g[t]`, the gradient by the recurrent weight.
