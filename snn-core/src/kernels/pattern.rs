@@ -10,6 +10,15 @@ pub(super) const BITS: usize = u64::BITS as usize;
 /// Rows that one task looks through.
 const ROWS: usize = 1024;
 
+/// Bytes that a second-level cache may still have.
+const CACHE: usize = 1 << 21;
+
+/// Numbers from those looked at to those asked for meanwhile, of what no such cache has.
+const AHEAD: usize = 1024;
+
+/// 32-bit numbers of a cache line.
+const LINE: usize = 16;
+
 /// Which numbers of a matrix are not zero: a bit for each, row by row, of which each begins a word and goes on from its
 /// lowest bit to its highest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,8 +124,14 @@ vectorized! {
     /// Appends the bits of rows of `n_cols` numbers. How many numbers are not zero, and how many are one.
     fn find[S: Scalar](lanes; x: &[S], n_cols: usize, words: &mut Vec<u64>) -> [usize; 2] {
         let mut counts = [0; 2];
-        for row in x.chunks_exact(n_cols) {
-            for block in row.chunks(BITS) {
+        let is_far = size_of_val(x) > CACHE;
+        for (i, row) in x.chunks_exact(n_cols).enumerate() {
+            for (k, block) in row.chunks(BITS).enumerate() {
+                if is_far {
+                    let ahead = i * n_cols + k * BITS + AHEAD;
+                    let lines = (ahead..ahead + BITS).step_by(LINE);
+                    lines.for_each(|line| lanes.prefetch(x.get(line..).unwrap_or_default()));
+                }
                 let [nonzero, ones] = lanes.bits(block);
                 words.push(nonzero);
                 counts[0] += nonzero.count_ones() as usize;
