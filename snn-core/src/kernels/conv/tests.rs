@@ -144,7 +144,8 @@ proptest! {
     fn sliding_sums_equal_the_definition(shape in sliding_shapes(), n_frames in 1_usize..4, seed: u64) {
         let x = numbers(n_frames * shape.in_len(), seed, 0.25);
         let n_nonzero = x.iter().filter(|v| **v != 0.0).count();
-        prop_assert!(slide::pays(&shape, shape.pixel(shape.c_out), n_nonzero, n_frames));
+        // A frame may by chance have too few events.
+        prop_assume!(slide::pays(&shape, shape.pixel(shape.c_out), n_nonzero, n_frames));
         prop_assert!(slide::fits(&shape, (shape.kernel[1] * shape.c_in).next_multiple_of(16)));
         prop_assert!(equals_the_definition(&shape, n_frames, 0.25, seed));
     }
