@@ -4,7 +4,7 @@
 //! Arguments: the notation of the network, its neuron, its input shape, a file of arrays (`x`, `labels`, parameters), threads, and how
 //! it is trained quantized: `w4s4` for weights of 4 bits and membranes on snnTorch's 16 levels around the threshold, nothing for float. Each
 //! line on stdin is a command: `grads FILE` writes the gradients and answers with the loss, `step` does a training step,
-//! `forward` an inference pass over the whole batch, `integer BITS` the same of the first sample in the integer engine,
+//! `forward` an inference pass over the whole batch, `integer BITS` the same in the integer engine, sample after sample,
 //! `probe FILE` the products of the Hessian with the one direction or the four directions in a file (arrays
 //! `LANE/PARAMETER`), which are written to `FILE` with `.out.npz` for its ending; these answer with milliseconds, of probes
 //! for each direction. `outputs FILE` writes the spikes of the network as `spikes`, `model_bytes BITS` and `memory_bytes BITS` say
@@ -194,19 +194,22 @@ fn no_model(bits: &str) -> String {
     format!("no integer model of {bits} bits")
 }
 
-/// The steps of the first sample, as the engine takes them.
-fn frames(x: &Tensor<f32>) -> Vec<Vec<u8>> {
+/// The steps of each sample, as the engine takes them.
+fn recordings(x: &Tensor<f32>) -> Vec<Vec<Vec<u8>>> {
     let of_step = x.len() / x.shape()[0];
-    let sample = of_step / x.shape()[1];
-    let frame = |step: &[f32]| step[..sample].iter().map(|&v| u8::from(v != 0.0)).collect();
-    x.as_slice().chunks(of_step).map(frame).collect()
+    let len = of_step / x.shape()[1];
+    let frame = |step: &[f32], i: usize| step[i * len..][..len].iter().map(|&v| u8::from(v != 0.0)).collect();
+    let recording = |i: usize| x.as_slice().chunks(of_step).map(|step| frame(step, i)).collect();
+    (0..x.shape()[1]).map(recording).collect()
 }
 
-fn run_integer(engine: &mut Engine<'_>, frames: &[Vec<u8>]) -> anyhow::Result<()> {
-    engine.reset();
-    for frame in frames {
-        engine.set_frame(frame)?;
-        engine.step();
+fn run_integer(engine: &mut Engine<'_>, recordings: &[Vec<Vec<u8>>]) -> anyhow::Result<()> {
+    for frames in recordings {
+        engine.reset();
+        for frame in frames {
+            engine.set_frame(frame)?;
+            engine.step();
+        }
     }
     Ok(())
 }
@@ -221,7 +224,7 @@ fn main() -> anyhow::Result<()> {
     let mut net = parse(notation, &input, neuron(framework)?.into())?.init(0)?;
     let batch = load(Path::new(file), &mut net)?;
     let mut progress = Progress::default();
-    let frames = frames(&batch.x);
+    let recordings = recordings(&batch.x);
     let mut models = BTreeMap::new();
     for bits in [1, 2, 4, 8] {
         // What cannot be exact at this width is said when it is asked for.
@@ -251,7 +254,7 @@ fn main() -> anyhow::Result<()> {
             }
             ("integer", bits) => {
                 let engine = engines.get_mut(bits).with_context(|| no_model(bits))?;
-                timed(|| run_integer(engine, &frames))?
+                timed(|| run_integer(engine, &recordings))?
             }
             _ => anyhow::bail!("unknown command `{command}`"),
         })

@@ -1,4 +1,4 @@
-"""Inference of one recording at a time: our integer engine and our float path beside snnTorch and PyTorch, alternately in one run.
+"""Inference of one recording at a time, and of 128 in a batch: our integer engine and our float path beside snnTorch and PyTorch, alternately in one run.
 
 Each program has its turn, in which it runs several times, so that each finds its weights and code where its own run left them.
 
@@ -28,13 +28,14 @@ TURN = 5
 
 
 def works():
-    """Batches of one, 25 steps, at several rates of input spikes in percent."""
+    """Batches of one, 25 steps, at several rates of input spikes in percent, and of 128 at one rate."""
     from works import WORKS
 
     made = {}
     for name, source in [("nmnist", "train_nmnist_b32_t25"), ("fc", "train_fc")]:
         for percent in (1, 3, 13):
             made[f"{name}_{percent}"] = replace(WORKS[source], batch=1, density=percent / 100)
+        made[f"{name}_3_b128"] = replace(WORKS[source], batch=128, density=0.03)
     return made
 
 
