@@ -36,8 +36,8 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
         let (n_steps, n) = steps(cur);
         let features = features(cur, weight);
         let mut state: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; n]);
-        let (mut spikes, rest) = (vec![S::ZERO; cur.len()], vec![S::ZERO; n]);
-        let mut states: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; cur.len()]);
+        let (mut spikes, rest) = (Vec::with_capacity(cur.len()), vec![S::ZERO; n]);
+        let mut states: [Vec<S>; N] = std::array::from_fn(|_| Vec::with_capacity(cur.len()));
         let mut pattern = S::IS_REAL.then(|| Pattern::of::<S>(&[], features));
         for t in 0..n_steps {
             let at = t * n..(t + 1) * n;
@@ -50,6 +50,8 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
                 pattern.append(active);
             }
             total.iter_mut().zip(&cur.as_slice()[at.clone()]).for_each(|(total, &cur)| *total += cur);
+            // Zeros that are written just before the numbers in their place are still in cache.
+            [&mut spikes].into_iter().chain(&mut states).for_each(|s| s.resize(at.end, S::ZERO));
             let site = Site { state: 0, step: t, offset: 0 };
             let mut trace: [&mut [S]; N] = states.each_mut().map(|s| &mut s[at.clone()]);
             let mut parts = state.each_mut().map(Vec::as_mut_slice);
