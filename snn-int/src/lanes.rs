@@ -2,7 +2,7 @@
 //!
 //! It is [`Cell::step`] for neurons without a synaptic current, with at most one spike in a step and a saturating membrane
 //! of fixed point, whose numbers all stay far below 2^31; others go through `Cell::step` itself. Choices that the slow step
-//! makes by branches are made here by masks, which are 0 or −1.
+//! makes by branches are made here by masks, which are 0 or −1; what most neurons do not have is left out when it is compiled.
 
 #![cfg_attr(
     not(feature = "alloc"),
@@ -104,7 +104,6 @@ pub(crate) struct Neurons<'a, K> {
 }
 
 /// The outcome of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stepped {
     mem: i32,
     fired: bool,

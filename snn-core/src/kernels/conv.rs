@@ -14,7 +14,7 @@
 
 mod dense;
 mod events;
-mod layout;
+pub(super) mod layout;
 mod links;
 mod slide;
 mod windows;

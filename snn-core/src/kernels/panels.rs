@@ -1,6 +1,7 @@
 //! Products with a matrix that many others are multiplied by, one after the other: it is laid out once, in panels of columns
 //! that lie together, where a general matrix product would bring it into its own order each time.
 
+use super::conv::layout::transpose;
 use super::simd::Products;
 use crate::scalar::Scalar;
 use crate::vectorized;
@@ -16,11 +17,9 @@ const PANEL: usize = 32;
 pub fn of_transposed<S: Scalar>([n, k]: [usize; 2], matrix: &[S]) -> Vec<S> {
     assert_eq!(matrix.len(), n * k, "panels of a matrix {n}x{k}");
     let mut panels = vec![S::ZERO; n.div_ceil(PANEL) * k * PANEL];
-    for (j, row) in matrix.chunks(k.max(1)).enumerate() {
-        let panel = &mut panels[j / PANEL * k * PANEL..];
-        for (&v, to) in row.iter().zip(panel.chunks_mut(PANEL)) {
-            to[j % PANEL] = v;
-        }
+    let rows_of = PANEL * k.max(1);
+    for (rows, panel) in matrix.chunks(rows_of).zip(panels.chunks_mut(rows_of)) {
+        transpose(rows, k, [rows.len() / k.max(1), k], panel, PANEL);
     }
     panels
 }

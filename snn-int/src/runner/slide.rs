@@ -35,7 +35,7 @@ pub(super) struct Slide {
     columns: usize,
     /// Taps of a column of the kernel that one row of inputs meets: the blocks of a row of codes.
     pub(super) taps: usize,
-    /// Step from row to row.
+    /// Rows of inputs from one row of outputs to the next.
     stride: usize,
     /// Rows above the input.
     above: usize,
@@ -43,10 +43,10 @@ pub(super) struct Slide {
     row: usize,
     /// Zeros before a row.
     before: usize,
-    /// From the first input of a group of columns to the first of the next.
-    bucket: usize,
-    /// Buckets that a group of columns sees.
-    n_seen: usize,
+    /// From the first input that a group of columns sees in a row to the first that the next one does.
+    step: usize,
+    /// Inputs of a row that a group of columns sees.
+    n_places: usize,
     /// Groups of columns that are needed.
     n_groups: usize,
     /// Rows of outputs that are needed.
@@ -84,22 +84,17 @@ impl Slide {
             above: index(conv.padding[0]),
             row: index(input.width) * channels,
             before: index(conv.padding[1]) * channels,
-            bucket: columns * right * channels,
-            n_seen: (kw + (columns - 1) * right).div_ceil(columns * right),
+            step: columns * right * channels,
+            n_places: (kw + (columns - 1) * right) * channels,
             n_groups: needed(layer.currents.width, output.width, pool.stride[1]).div_ceil(columns),
             height: needed(layer.currents.height, output.height, pool.stride[0]),
             pool,
             output,
         };
-        let codes = [BLOCK, slide.taps, n_out.div_ceil(BLOCK), down, slide.n_places()];
+        let codes = [BLOCK, slide.taps, n_out.div_ceil(BLOCK), down, slide.n_places];
         let n_codes: u64 = codes.into_iter().map(|n| u64::from(count(n))).product();
         let n_weights = u64::from(count(conv.n_weights(input.channels)));
         (slide.taps <= MAX_TAPS && n_codes <= 16 * n_weights + (1 << 16)).then_some(slide)
-    }
-
-    /// Inputs of a row that a group of columns sees.
-    fn n_places(&self) -> usize {
-        self.n_seen * self.bucket
     }
 
     /// Sums of a row of outputs, and as many behind it as those of its last output may reach too far.
@@ -124,8 +119,7 @@ impl Slide {
         let rows = (0..n_out.div_ceil(BLOCK))
             .flat_map(|block| (0..self.stride).map(move |residue| (block, residue)));
         for (block, residue) in rows {
-            for (place, tap) in (0..self.n_places()).flat_map(|place| (0..self.taps).map(move |t| (place, t)))
-            {
+            for (place, tap) in (0..self.n_places).flat_map(|place| (0..self.taps).map(move |t| (place, t))) {
                 let (x, c) = (place / channels, place % channels);
                 let ky = residue + (self.taps - 1 - tap) * self.stride;
                 let number = |lane: usize| {
@@ -199,7 +193,7 @@ impl Slide {
     ) {
         let rows = rows.as_chunks::<TAPS>().0;
         // The last block first: what its outputs reach too far is overwritten by those of the first.
-        for (block, rows) in rows.chunks_exact(self.stride * self.n_places()).enumerate().rev() {
+        for (block, rows) in rows.chunks_exact(self.stride * self.n_places).enumerate().rev() {
             for group in 0..self.n_groups {
                 self.slide_down::<S, TAPS, ONCE>(rows, events, group, column);
                 self.join(block, group, column, outputs);
@@ -239,9 +233,9 @@ impl Slide {
     /// What a group of columns sees of a row.
     #[inline(always)]
     fn view(&self, group: usize) -> View {
-        let seen = group * self.bucket;
+        let seen = group * self.step;
         let inside = |place: usize| place.saturating_sub(self.before).min(self.row);
-        View { first: seen.wrapping_sub(self.before), from: inside(seen), to: inside(seen + self.n_places()) }
+        View { first: seen.wrapping_sub(self.before), from: inside(seen), to: inside(seen + self.n_places) }
     }
 
     /// Adds what a group of columns sees in the rows of inputs that the output whose last row is `bottom` meets last.
@@ -254,12 +248,11 @@ impl Slide {
         bottom: usize,
         sums: &mut [[S; BLOCK]; TAPS],
     ) {
-        let n_places = self.n_places();
         for residue in 0..self.stride {
             let y = (bottom * self.stride + residue).wrapping_sub(self.above);
             if y < index(self.input.height) {
                 let start = y * self.row;
-                let rows = &rows[residue * n_places..][..n_places];
+                let rows = &rows[residue * self.n_places..][..self.n_places];
                 let first = start.wrapping_add(first);
                 events.for_each_between(
                     start + from,

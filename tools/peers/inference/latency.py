@@ -1,8 +1,6 @@
-"""Inference of one recording at a time, and of 128 in a batch: our integer engine and our float path beside snnTorch and PyTorch, alternately in one run.
+"""Inference of one recording at a time, and of 128: our integer engine and our float path beside snnTorch and PyTorch, in one run.
 
-Each program has its turn, in which it runs several times, so that each finds its weights and code where its own run left them.
-
-Before any time counts, the spikes of all float networks must be the same, but for one in a hundred that rounding may flip.
+Programs take turns of several runs, so that each finds its weights and code where its own run left them. Before any time counts, the spikes of all float networks must be the same, but for one in a hundred that rounding may flip.
 Prints a table, and a JSON line for each work.
 
     python3 latency.py                        # makes its own environment on the first call

@@ -115,7 +115,7 @@ vectorized! {
 }
 
 /// `to[c][r] = from[r][c]` for a `rows × cols` matrix; consecutive rows begin `from_width` and `to_width` numbers apart.
-pub(super) fn transpose<S: Scalar>(
+pub(in crate::kernels) fn transpose<S: Scalar>(
     from: &[S],
     from_width: usize,
     size: [usize; 2],
