@@ -315,7 +315,7 @@ pub fn fit_together<M: Module + Sync>(
 const CACHE_BYTES: usize = 1 << 20;
 
 /// Passes over the activations that cost as much as reading the parameters and adding up gradients of as many bytes.
-const PASSES: usize = 24;
+const PASSES: usize = 6;
 
 /// Most samples of a micro-batch that is not asked for: larger ones gain nothing and leave threads without work.
 const MAX_MICRO_BATCH: usize = 32;

@@ -2,9 +2,8 @@
 
 use crate::fit::{BadBatch, Batch};
 use crate::tape::{Tape, Var};
-use snn_core::exec::{Exec, Pooling, neuron_and_pool};
+use snn_core::exec::{Exec, Neurons};
 use snn_core::loss::Loss;
-use snn_core::neuron::NeuronOp;
 use snn_core::op::{Backward, Op, SynOps};
 use snn_core::{Module, Param, Pass, Tensor};
 use std::collections::BTreeMap;
@@ -132,14 +131,9 @@ impl Exec for Profiler<'_> {
         var
     }
 
-    fn neuron(&mut self, name: &str, scan: Box<dyn NeuronOp<f32>>, x: &[&Var]) -> Var {
+    fn neuron(&mut self, name: &str, neurons: Neurons<f32>, x: &[&Var]) -> Var {
         self.neuron = Some(name.to_owned());
-        self.apply(scan, x)
-    }
-
-    fn neuron_pooled(&mut self, name: &str, scan: Box<dyn NeuronOp<f32>>, pool: Pooling, x: &[&Var]) -> Var {
-        self.neuron = Some(name.to_owned());
-        neuron_and_pool(self, scan, pool, x)
+        neurons.apply(self, x)
     }
 
     fn detach(&mut self, x: &Var) -> Var {

@@ -1,8 +1,7 @@
 //! [`Tape`]: an interpreter that records what it computes, to walk back over it.
 
 use crate::grads::Grads;
-use snn_core::exec::{Exec, ParamReader, Pooling, neuron_and_pool};
-use snn_core::neuron::NeuronOp;
+use snn_core::exec::{Exec, ParamReader};
 use snn_core::op::{Backward, Op, Saved};
 use snn_core::{Param, Scalar, Tensor};
 use std::collections::BTreeMap;
@@ -235,10 +234,6 @@ impl<S: Scalar> Exec for Tape<'_, S> {
         let values: Vec<&Tensor<S>> = inputs.iter().map(|v| self.value(*v)).collect();
         let value = op.forward(&values, &mut saved);
         self.push(Node { op: Some(op), inputs, value, saved, needs_grad, of_samples })
-    }
-
-    fn neuron_pooled(&mut self, _name: &str, scan: Box<dyn NeuronOp<S>>, pool: Pooling, x: &[&Var]) -> Var {
-        neuron_and_pool(self, scan, pool, x)
     }
 
     fn detach(&mut self, x: &Var) -> Var {

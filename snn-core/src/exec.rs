@@ -6,12 +6,13 @@
 
 use crate::kernels::pool::SideBySide;
 use crate::module::Param;
-use crate::neuron::NeuronOp;
+use crate::neuron::{Around, NeuronOp, StateMap};
 use crate::op::{Op, Saved};
-use crate::ops::{Detach, Pool2d};
+use crate::ops::{Detach, Norm, Pool2d};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// An interpreter of networks.
 pub trait Exec {
@@ -37,23 +38,11 @@ pub trait Exec {
     /// Applies an op.
     fn apply(&mut self, op: Box<dyn Op<Self::S>>, x: &[&Self::Value]) -> Self::Value;
 
-    /// Runs the neuron layer `name`. Interpreters that treat membranes (quantizers, recorders) override this.
-    fn neuron(&mut self, name: &str, scan: Box<dyn NeuronOp<Self::S>>, x: &[&Self::Value]) -> Self::Value {
+    /// Runs the neuron layer `name` with what stands around it. Interpreters that treat membranes (quantizers, recorders)
+    /// override this.
+    fn neuron(&mut self, name: &str, neurons: Neurons<Self::S>, x: &[&Self::Value]) -> Self::Value {
         let _ = name;
-        self.apply(scan, x)
-    }
-
-    /// Runs the neuron layer `name` and pools its output. Interpreters that need not see the output itself override this
-    /// with [`neuron_and_pool`].
-    fn neuron_pooled(
-        &mut self,
-        name: &str,
-        scan: Box<dyn NeuronOp<Self::S>>,
-        pool: Pooling,
-        x: &[&Self::Value],
-    ) -> Self::Value {
-        let spikes = self.neuron(name, scan, x);
-        self.apply(Box::new(pool.pool), &[&spikes])
+        neurons.apply(self, x)
     }
 
     /// The same value, as a constant: no gradient flows through it.
@@ -67,27 +56,59 @@ pub trait Exec {
     }
 }
 
-/// Max-pooling with windows side by side.
-#[derive(Clone, Copy, Debug)]
-pub struct Pooling {
-    /// As an op of its own.
-    pub pool: Pool2d,
-    /// The windows.
-    pub windows: SideBySide,
+/// A layer of neurons, with what can be worked on together with it.
+///
+/// Inputs: those of the normalization, if there is one, or the current; then what else the neurons take.
+#[derive(Debug)]
+pub struct Neurons<S: Scalar> {
+    /// The neurons.
+    pub scan: Box<dyn NeuronOp<S>>,
+    /// Normalization of the current.
+    pub norm: Option<Norm>,
+    /// Max-pooling of the output, as an op of its own and as windows side by side.
+    pub pool: Option<(Pool2d, SideBySide)>,
 }
 
-/// Applies neurons and the pooling of their output, as one op if that is possible.
-pub fn neuron_and_pool<E: Exec>(
-    e: &mut E,
-    scan: Box<dyn NeuronOp<E::S>>,
-    pool: Pooling,
-    x: &[&E::Value],
-) -> E::Value {
-    match scan.with_max_pool(pool.windows) {
-        Some(both) => e.apply(both, x),
-        None => {
-            let spikes = e.apply(scan, x);
-            e.apply(Box::new(pool.pool), &[&spikes])
+impl<S: Scalar> Neurons<S> {
+    /// These neurons alone.
+    #[must_use]
+    pub fn alone(scan: Box<dyn NeuronOp<S>>) -> Self {
+        Self { scan, norm: None, pool: None }
+    }
+
+    /// The same neurons with their state passed through `map` in every step.
+    #[must_use]
+    pub fn with_state_map(self, map: Arc<dyn StateMap<S>>) -> Self {
+        Self { scan: self.scan.with_state_map(map), ..self }
+    }
+
+    /// Applies all of it, as one op if that is possible.
+    pub fn apply<E: Exec<S = S> + ?Sized>(self, e: &mut E, x: &[&E::Value]) -> E::Value {
+        let around = Around { norm: self.norm, windows: self.pool.map(|(_, windows)| windows) };
+        match self.scan.with_around(around) {
+            Some(all) => e.apply(all, x),
+            None => self.apply_apart(e, x, |e, scan, x| e.apply(scan, x)),
+        }
+    }
+
+    /// Applies one after the other, and the neurons by `run`: for interpreters that want to see their output.
+    pub fn apply_apart<E: Exec<S = S> + ?Sized>(
+        self,
+        e: &mut E,
+        x: &[&E::Value],
+        run: impl FnOnce(&mut E, Box<dyn NeuronOp<S>>, &[&E::Value]) -> E::Value,
+    ) -> E::Value {
+        let spikes = match self.norm {
+            None => run(e, self.scan, x),
+            Some(norm) => {
+                let (normalized, others) = x.split_at(4);
+                let cur = e.apply(norm.op(), normalized);
+                run(e, self.scan, &[&[&cur], others].concat())
+            }
+        };
+        match self.pool {
+            None => spikes,
+            Some((pool, _)) => e.apply(Box::new(pool), &[&spikes]),
         }
     }
 }
@@ -143,15 +164,5 @@ impl<S: Scalar> Exec for Eager<'_, S> {
 
     fn apply(&mut self, op: Box<dyn Op<S>>, x: &[&Tensor<S>]) -> Tensor<S> {
         op.forward(x, &mut Saved::discarding())
-    }
-
-    fn neuron_pooled(
-        &mut self,
-        _name: &str,
-        scan: Box<dyn NeuronOp<S>>,
-        pool: Pooling,
-        x: &[&Tensor<S>],
-    ) -> Tensor<S> {
-        neuron_and_pool(self, scan, pool, x)
     }
 }

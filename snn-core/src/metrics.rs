@@ -1,8 +1,8 @@
 //! What a run of a network does: firing rates, synaptic operations, trajectories of membranes.
 
-use crate::exec::{Eager, Exec};
+use crate::exec::{Eager, Exec, Neurons};
 use crate::module::Param;
-use crate::neuron::{NeuronOp, Trajectory};
+use crate::neuron::Trajectory;
 use crate::op::{Op, SynOps};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -95,12 +95,14 @@ impl Exec for Meter {
         self.eager.apply(op, x)
     }
 
-    fn neuron(&mut self, name: &str, scan: Box<dyn NeuronOp<f32>>, x: &[&Tensor<f32>]) -> Tensor<f32> {
-        let spikes = self.apply(scan, x);
-        let active = spikes.as_slice().iter().filter(|&&s| s != 0.0).count();
-        let count = SpikeCount { spikes: active as u64, outputs: spikes.len() as u64 };
-        *self.activity.spikes.entry(name.to_owned()).or_default() += count;
-        spikes
+    fn neuron(&mut self, name: &str, neurons: Neurons<f32>, x: &[&Tensor<f32>]) -> Tensor<f32> {
+        neurons.apply_apart(self, x, |meter, scan, x| {
+            let spikes = meter.apply(scan, x);
+            let active = spikes.as_slice().iter().filter(|&&s| s != 0.0).count();
+            let count = SpikeCount { spikes: active as u64, outputs: spikes.len() as u64 };
+            *meter.activity.spikes.entry(name.to_owned()).or_default() += count;
+            spikes
+        })
     }
 }
 
@@ -136,10 +138,12 @@ impl Exec for Recorder {
         self.eager.apply(op, x)
     }
 
-    fn neuron(&mut self, name: &str, scan: Box<dyn NeuronOp<f32>>, x: &[&Tensor<f32>]) -> Tensor<f32> {
-        let trajectory = scan.trajectory(x);
-        let spikes = trajectory.spikes.clone();
-        self.trajectories.insert(name.to_owned(), trajectory);
-        spikes
+    fn neuron(&mut self, name: &str, neurons: Neurons<f32>, x: &[&Tensor<f32>]) -> Tensor<f32> {
+        neurons.apply_apart(self, x, |recorder, scan, x| {
+            let trajectory = scan.trajectory(x);
+            let spikes = trajectory.spikes.clone();
+            recorder.trajectories.insert(name.to_owned(), trajectory);
+            spikes
+        })
     }
 }

@@ -37,6 +37,7 @@ use crate::QuantPlan;
 use crate::exec::learned_scales;
 use compile::{Bounds, Stage, compile};
 use parts::{HighProduct, Sums};
+use snn_core::exec::Neurons;
 use snn_core::layer::{Layer, Sequential};
 use snn_core::op::Op;
 use snn_core::ops::{Conv2d, Linear, Pool2d, PoolKind, Scale};
@@ -197,7 +198,7 @@ impl Exact {
             inputs.push(e.apply(Box::new(codes.clone()), &[&weight]));
             inputs.push(e.param(bias));
         }
-        e.neuron(&stage.name, scan, &inputs.iter().collect::<Vec<_>>())
+        e.neuron(&stage.name, Neurons::alone(scan), &inputs.iter().collect::<Vec<_>>())
     }
 }
 

@@ -5,9 +5,8 @@ use crate::learned_levels::LearnedMap;
 use crate::state_quant::{StateLevels, StateQuantMap};
 use crate::uniform::ScaleRule;
 use crate::{Observer, PlanError, QuantError, QuantParams, QuantPlan, QuantSpec, StateQuantizer, StateSpec};
-use snn_core::exec::{Eager, Exec};
+use snn_core::exec::{Eager, Exec, Neurons};
 use snn_core::metrics::Recorder;
-use snn_core::neuron::NeuronOp;
 use snn_core::op::Op;
 use snn_core::{Module, Param, Pass, Role, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,18 +49,18 @@ impl<E: Exec> Exec for QuantExec<'_, E> {
         self.inner.apply(op, x)
     }
 
-    fn neuron(&mut self, name: &str, scan: Box<dyn NeuronOp<E::S>>, x: &[&E::Value]) -> E::Value {
+    fn neuron(&mut self, name: &str, neurons: Neurons<E::S>, x: &[&E::Value]) -> E::Value {
         match (self.plan.states.get(name), self.levels.get(name)) {
             (Some(spec), Some(levels)) => {
                 let map = StateQuantMap::new(spec, levels.clone(), self.noise);
                 let Some((table, learned)) = spec.learned_levels().zip(self.learned_levels.get(name)) else {
-                    return self.inner.neuron(name, scan.with_state_map(Arc::new(map)), x);
+                    return self.inner.neuron(name, neurons.with_state_map(Arc::new(map)), x);
                 };
-                let scan = scan.with_state_map(Arc::new(LearnedMap::new(map, table)));
+                let neurons = neurons.with_state_map(Arc::new(LearnedMap::new(map, table)));
                 let learned = self.inner.param(learned);
-                self.inner.neuron(name, scan, &[x, &[&learned]].concat())
+                self.inner.neuron(name, neurons, &[x, &[&learned]].concat())
             }
-            _ => self.inner.neuron(name, scan, x),
+            _ => self.inner.neuron(name, neurons, x),
         }
     }
 

@@ -6,12 +6,13 @@ use snn_core::kernels::pool::SideBySide;
 use snn_core::layer::NeuronKind;
 use snn_core::loss::Loss;
 use snn_core::neuron::{
-    Alif, CubaLif, Decolle, Dynamics, Firing, Li, Lif, Reset, ResetGrad, ResetTime, Scan, SpikeForward,
+    Alif, Around, CubaLif, Decolle, Dynamics, Firing, Li, Lif, NeuronOp, Reset, ResetGrad, ResetTime, Scan,
+    SpikeForward,
 };
 use snn_core::op::{Backward, Op, Saved};
 use snn_core::ops::{
     Add, AddBias, BatchNorm, BatchStats, Concat, Conv2d, Conv2dMaxPool, Detach, Dropout, Linear, MeanTime,
-    Mul, Normalize, Pool2d, PoolKind, Reshape, Scale,
+    Mul, Norm, Normalize, Pool2d, PoolKind, Reshape, Scale,
 };
 use snn_core::surrogate::Surrogate;
 use snn_core::{Scalar, Tensor};
@@ -67,7 +68,7 @@ fn ops() -> Vec<OpCase> {
         case!("Pool2d sum", Smooth, pool(PoolKind::Sum), inputs([image])),
         case!("BatchStats", Smooth, BatchStats, inputs([image])),
         case!("Normalize", Smooth, Normalize { epsilon: 0.1 }, normalize_inputs()),
-        case!("BatchNorm", Smooth, OwnStatistics, inputs([image, &[4], &[4]])),
+        case!("BatchNorm", Smooth, OwnStatistics(Box::new(BATCH_NORM)), inputs([image, &[4], &[4]])),
         case!("Detach", Smoothness::Surrogate, Detach, inputs([rows])),
     ]
 }
@@ -98,20 +99,20 @@ fn normalize_inputs() -> Vec<Tensor<f64>> {
     inputs
 }
 
-/// [`BatchNorm`] of `x` with its statistics, which are no input of their own.
+/// An op that begins with [`BatchNorm`], of `x` with its statistics, which are no input of their own.
 #[derive(Debug)]
-struct OwnStatistics;
+struct OwnStatistics<S: Scalar>(Box<dyn Op<S>>);
 
 const BATCH_NORM: BatchNorm = BatchNorm { epsilon: 0.1 };
 
-impl<S: Scalar> Op<S> for OwnStatistics {
+impl<S: Scalar> Op<S> for OwnStatistics<S> {
     fn name(&self) -> &'static str {
         "own_statistics"
     }
 
     fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
-        let stats = BatchStats.forward(&x[..1], saved);
-        let y = BATCH_NORM.forward(&[x[0], &stats, x[1], x[2]], saved);
+        let stats = BatchStats.forward(&x[..1], &mut Saved::discarding());
+        let y = self.0.forward(&[x[0], &stats, x[1], x[2]], saved);
         saved.put(stats);
         y
     }
@@ -119,7 +120,7 @@ impl<S: Scalar> Op<S> for OwnStatistics {
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
         let x = [ctx.x[0], ctx.saved.tensor(0), ctx.x[1], ctx.x[2]];
         let need = [ctx.need[0], true, ctx.need[1], ctx.need[2]];
-        let mut grads = BATCH_NORM.backward(&Backward { x: &x, need: &need, ..*ctx });
+        let mut grads = self.0.backward(&Backward { x: &x, need: &need, ..*ctx });
         grads.remove(1);
         grads
     }
@@ -160,6 +161,7 @@ fn neurons(smoothness: Smoothness) -> Vec<OpCase> {
         push(&mut all, "Decolle", &tag, smoothness, decolle);
     }
     push(&mut all, "Li", "", smoothness, Li { beta: 0.8 });
+    all.extend(surrounded(smoothness));
     if smoothness == Smoothness::Surrogate {
         all.extend(fixed());
     }
@@ -180,22 +182,38 @@ fn fixed() -> Vec<OpCase> {
         inputs: inputs([&[5, 2, 3]]),
         smoothness: Smoothness::Surrogate,
     };
-    let mut all: Vec<OpCase> = presets.map(case).into();
-    all.push(pooled());
-    all
+    presets.map(case).into()
 }
 
-/// Neurons with max-pooling as one op.
-fn pooled() -> OpCase {
-    fn op<S: Scalar>() -> Box<dyn Op<S>> {
-        let windows = SideBySide::new([5, 4], [2; 2]);
-        windows
-            .and_then(|windows| NeuronKind::from(Lif::spikingjelly(2.0)).scan().with_max_pool(windows))
-            .unwrap_or_else(|| unreachable!("windows of 2 x 2 fit frames of 5 x 4"))
+/// Neurons with normalization and max-pooling as one op.
+fn surrounded(smoothness: Smoothness) -> Vec<OpCase> {
+    #[derive(Debug)]
+    struct Block(Around, Firing);
+
+    impl Block {
+        fn op<S: Scalar>(&self) -> Box<dyn Op<S>> {
+            let scan = Scan::<_, S, 1>::new(Lif { beta: 0.8, gain: 1.1, firing: self.1 });
+            scan.with_around(self.0).unwrap_or_else(|| unreachable!("anything may stand around a scan"))
+        }
     }
-    let name = "PooledScan".to_owned();
-    let inputs = inputs([&[4, 2, 3, 5, 4]]);
-    OpCase { name, real: op(), dual: op(), inputs, smoothness: Smoothness::Surrogate }
+
+    let (mut all, firing) = (Vec::new(), firings(smoothness)[0]);
+    let (x, channels): (&[usize], &[usize]) = (&[4, 2, 3, 5, 4], &[3]);
+    for windows in [None, SideBySide::new([5, 4], [2; 2])] {
+        let case = |norm, inputs| {
+            let block = Block(Around { norm, windows }, firing);
+            let (name, real, dual) = (format!("{block:?}"), block.op(), block.op());
+            OpCase { name, real, dual, inputs, smoothness }
+        };
+        let mut given = inputs([x, &[2, 3], channels, channels]);
+        given[1] = given[1].map(|v: f64| v.abs() + 0.5);
+        all.push(case(Some(Norm::Given(Normalize { epsilon: 0.1 })), given));
+        let own = case(Some(Norm::Own(BATCH_NORM)), inputs([x, channels, channels]));
+        let (real, dual) = (Box::new(OwnStatistics(own.real)), Box::new(OwnStatistics(own.dual)));
+        all.push(OpCase { real, dual, ..own });
+        all.push(case(None, inputs([x])));
+    }
+    all
 }
 
 fn firings(smoothness: Smoothness) -> Vec<Firing> {

@@ -506,8 +506,10 @@ fn sum_over_frames<R: Real>(
 /// Gradient of the inputs, given the weights and the gradient of the output.
 pub fn input_grad<R: Real>(conv: &Conv, w: &[R], gy: &[R]) -> Vec<R> {
     let (shape, n_frames) = (&conv.shape, gy.len() / conv.shape.out_len());
-    let known = Sparse::new(gy, shape.positions(), None);
-    if is_sparse(&known) {
+    // Where the first frame is not sparse, no time is spent on the others.
+    let first = Sparse::new(frames(gy, shape.out_len(), 0, n_frames.min(1)), shape.positions(), None);
+    let known = is_sparse(&first).then(|| Sparse::new(gy, shape.positions(), None));
+    if let Some(known) = known.filter(is_sparse) {
         let links = conv.by_output();
         return input_grad_of_rows(
             conv,

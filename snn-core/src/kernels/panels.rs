@@ -31,19 +31,27 @@ pub fn of_transposed<S: Scalar>([n, k]: [usize; 2], matrix: &[S]) -> Vec<S> {
 /// If the sizes differ.
 #[must_use]
 pub fn product<S: Scalar>([k, n]: [usize; 2], x: &[S], panels: &[S], c: &[S]) -> Vec<S> {
-    assert_eq!(panels.len(), n.div_ceil(PANEL) * k * PANEL, "panels of a matrix {k}x{n}");
-    let n_rows = x.len() / k.max(1);
-    let mut y = if c.is_empty() { vec![S::ZERO; n_rows * n] } else { c.to_vec() };
-    assert_eq!([x.len(), y.len()], [n_rows * k, n_rows * n], "product with a matrix {k}x{n}");
-    if n_rows > 0 {
-        add([k, n], x, panels, &mut y);
-    }
+    let mut y = if c.is_empty() { vec![S::ZERO; x.len() / k.max(1) * n] } else { c.to_vec() };
+    add([k, n], x, panels, &mut y);
     y
 }
 
+/// [`product`], added to `y` `[rows, n]`.
+///
+/// # Panics
+/// If the sizes differ.
+pub fn add<S: Scalar>([k, n]: [usize; 2], x: &[S], panels: &[S], y: &mut [S]) {
+    assert_eq!(panels.len(), n.div_ceil(PANEL) * k * PANEL, "panels of a matrix {k}x{n}");
+    let n_rows = x.len() / k.max(1);
+    assert_eq!([x.len(), y.len()], [n_rows * k, n_rows * n], "product with a matrix {k}x{n}");
+    if n_rows > 0 {
+        add_panels([k, n], x, panels, y);
+    }
+}
+
 vectorized! {
-    /// Adds the products panel by panel.
-    fn add[S: Scalar](lanes; size: [usize; 2], x: &[S], panels: &[S], y: &mut [S]) {
+    /// Panel by panel.
+    fn add_panels[S: Scalar](lanes; size: [usize; 2], x: &[S], panels: &[S], y: &mut [S]) {
         let [k, n] = size;
         let offsets: Vec<usize> = (0..x.len()).step_by(k.max(1)).collect();
         let bases: Vec<usize> = (0..k).collect();

@@ -72,13 +72,49 @@ pub fn build_from_zeros<S: Scalar>(
 ) -> Vec<S> {
     let write = |first: usize, rows: &mut [MaybeUninit<S>]| {
         for (k, row) in rows.chunks_mut(row_len).enumerate() {
-            row.fill(MaybeUninit::new(S::ZERO));
-            // SAFETY: all of the row was just written.
-            f(first + k, unsafe { &mut *(std::ptr::from_mut(row) as *mut [S]) });
+            f(first + k, zeros(row));
         }
     };
     // SAFETY: `write` fills each row.
     unsafe { build_rows(n_rows, row_len, chunk, write) }
+}
+
+/// `n_rows` rows of `row_len` zeros, of which `f(first, part)` works on a part of each, at most `chunk` columns from `first` on, on
+/// all threads; with what `f` returned, in order.
+///
+/// # Panics
+/// If `chunk` is zero.
+pub fn build_columns<S: Scalar, R: Send>(
+    [n_rows, row_len]: [usize; 2],
+    chunk: usize,
+    f: impl Fn(usize, &mut [&mut [S]]) -> R + Sync,
+) -> (Vec<S>, Vec<R>) {
+    let n = n_rows * row_len;
+    let mut numbers = Vec::with_capacity(n);
+    let rows = || (0..row_len.div_ceil(chunk)).map(|_| Vec::with_capacity(n_rows));
+    let mut parts: Vec<Vec<&mut [MaybeUninit<S>]>> = rows().collect();
+    for row in numbers.spare_capacity_mut()[..n].chunks_mut(row_len.max(1)) {
+        parts.iter_mut().zip(row.chunks_mut(chunk)).for_each(|(part, columns)| part.push(columns));
+    }
+    let work = |(i, part): (usize, Vec<&mut [MaybeUninit<S>]>)| {
+        let mut part: Vec<&mut [S]> = part.into_iter().map(zeros).collect();
+        f(i * chunk, &mut part)
+    };
+    let found = if parts.len() == 1 {
+        parts.into_iter().enumerate().map(work).collect()
+    } else {
+        parts.into_par_iter().enumerate().map(work).collect()
+    };
+    // SAFETY: the parts are all the numbers, and `zeros` wrote each of them.
+    unsafe { numbers.set_len(n) };
+    (numbers, found)
+}
+
+/// Writes zeros.
+fn zeros<S: Scalar>(numbers: &mut [MaybeUninit<S>]) -> &mut [S] {
+    numbers.fill(MaybeUninit::new(S::ZERO));
+    // SAFETY: all of them were just written.
+    unsafe { &mut *(std::ptr::from_mut(numbers) as *mut [S]) }
 }
 
 /// [`build_rows`] of two outputs with as many rows: `f(first_row, rows of the first, rows of the second)`.
@@ -133,6 +169,22 @@ mod tests {
         let ranges = map_chunks(10, 4, |r| r);
         assert_eq!(ranges, [0..4, 4..8, 8..10]);
         assert!(map_chunks(0, 4, |r| r).is_empty());
+    }
+
+    #[test]
+    fn columns_are_built_part_by_part() {
+        let number = |row: usize, column: usize| (10 * row + column) as f64;
+        for [n_rows, row_len] in [[3, 7], [3, 4], [1, 1], [0, 5], [5, 0]] {
+            let (numbers, firsts) = build_columns([n_rows, row_len], 3, |first, rows: &mut [&mut [f64]]| {
+                for (r, row) in rows.iter_mut().enumerate() {
+                    row.iter_mut().enumerate().for_each(|(i, v)| *v += number(r, first + i));
+                }
+                (first, rows.len())
+            });
+            let expected = (0..n_rows).flat_map(|r| (0..row_len).map(move |c| number(r, c)));
+            assert_eq!(numbers, expected.collect::<Vec<_>>());
+            assert_eq!(firsts, (0..row_len).step_by(3).map(|first| (first, n_rows)).collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -43,6 +43,23 @@ impl SideBySide {
         self.rows() * self.columns()
     }
 
+    /// Numbers that whole windows are made of wherever a multiple of so many begins, through all frames: rows of windows where
+    /// these fill a frame, else frames.
+    #[must_use]
+    pub fn unit(self) -> usize {
+        if self.fills_rows() { self.kernel[0] * self.frame[1] } else { self.frame_len() }
+    }
+
+    /// Windows of a [`unit`](Self::unit).
+    #[must_use]
+    pub fn per_unit(self) -> usize {
+        if self.fills_rows() { self.columns() } else { self.count() }
+    }
+
+    fn fills_rows(self) -> bool {
+        self.frame[0].is_multiple_of(self.kernel[0])
+    }
+
     fn rows(self) -> usize {
         self.frame[0] / self.kernel[0]
     }
@@ -60,11 +77,11 @@ impl SideBySide {
 }
 
 vectorized! {
-    /// The greatest number of each window of some frames by its value, the first of equals in row-major order, and its index
+    /// The greatest number of each window of some frames, or units of these, by its value, the first of equals in row-major order, and its index
     /// in the window.
     ///
     /// # Panics
-    /// If the slices do not hold the same frames.
+    /// If the slices do not hold the same windows.
     pub fn choose[S: Scalar](windows: SideBySide, x: &[S], best: &mut [S], choices: &mut [u8]) {
         let width = windows.columns();
         for (row, (best, choices)) in best.chunks_mut(width).zip(choices.chunks_mut(width)).enumerate() {
@@ -115,7 +132,7 @@ vectorized! {
     /// as it is.
     ///
     /// # Panics
-    /// If the slices do not hold the same frames.
+    /// If the slices do not hold the same windows.
     pub fn spread[S: Scalar](windows: SideBySide, best: &[S], choices: &[u8], to: &mut [S]) {
         let ([kh, kw], width) = (windows.kernel, windows.columns());
         for (row, (best, choices)) in best.chunks(width).zip(choices.chunks(width)).enumerate() {

@@ -6,6 +6,9 @@ use crate::neuron::Dynamics;
 use crate::scalar::Scalar;
 use crate::vectorized;
 
+/// Bytes of a line of cache.
+const LINE: usize = 64;
+
 vectorized! {
     /// First half of a step, for each neuron.
     ///
@@ -112,6 +115,15 @@ vectorized! {
             dynamics.fire(&mut stored);
             g_cur[i] = dynamics.integrate_backward(&stored, &mut grad);
             scatter(&mut g, i, grad);
+        }
+    }
+}
+
+vectorized! {
+    /// Asks for numbers that will be read soon.
+    pub fn ask_for[S: Scalar](lanes; x: &[S]) {
+        for line in x.chunks((LINE / size_of::<S>()).max(1)) {
+            lanes.prefetch(line);
         }
     }
 }

@@ -6,8 +6,8 @@
 
 use super::aligned::Aligned;
 use super::gemm::{Gemm, GemmOperand, Into};
-use super::par;
 use super::pattern::{BITS, Pattern};
+use super::{panels, par};
 use crate::scalar::Real;
 use crate::vectorized;
 use std::borrow::Cow;
@@ -22,6 +22,9 @@ const ROWS: usize = 1024;
 
 /// The same of a dense one.
 const DENSE_ROWS: usize = 256;
+
+/// Outputs whose weights are so few that a general matrix product spends its time on bringing its factors in order.
+const FEW: usize = 64;
 
 /// Columns of a strip: eight registers of 16.
 const STRIP: usize = 128;
@@ -121,6 +124,15 @@ pub fn weight_grad<R: Real>(size: [usize; 2], x: &Sparse<'_, R>, gy: &[R]) -> Ve
 /// `gx = gy · wᵀ`.
 pub fn input_grad<R: Real>(size: [usize; 2], w: &[R], gy: &[R]) -> Vec<R> {
     let [n_in, n_out] = size;
+    if n_out <= FEW {
+        let panels = panels::of_transposed(size, w);
+        let mut gx = vec![R::ZERO; gy.len() / n_out * n_in];
+        par::for_row_chunks(&mut gx, n_in, DENSE_ROWS, |first, gx| {
+            let gy = &gy[first * n_out..][..gx.len() / n_in * n_out];
+            panels::add([n_out, n_in], gy, &panels, gx);
+        });
+        return gx;
+    }
     let rows = |first: usize, gx: &mut [MaybeUninit<R>]| {
         let shape = Gemm { m: gx.len() / n_in, k: n_out, n: n_in, into: Into::Overwrite };
         let gy = &gy[first * n_out..][..shape.m * n_out];
@@ -174,11 +186,13 @@ fn tiles_pay<R: Real>(a: &Factor<'_, R>, b: &[R], n_rows: usize, n_added: usize)
 
 /// Writes numbers where none were.
 #[inline(always)]
-fn write<R: Copy>(to: &mut [MaybeUninit<R>], from: &[R]) {
+fn write<R: Copy>(to: &mut [MaybeUninit<R>], from: impl ExactSizeIterator<Item = R>) -> &mut [R] {
     assert_eq!(to.len(), from.len(), "numbers to write");
-    to.iter_mut().zip(from).for_each(|(to, &from)| {
+    to.iter_mut().zip(from).for_each(|(to, from)| {
         to.write(from);
     });
+    // SAFETY: all of them were just written.
+    unsafe { &mut *(std::ptr::from_mut(to) as *mut [R]) }
 }
 
 vectorized! {
@@ -189,7 +203,6 @@ vectorized! {
     ) {
         let [n, first] = at;
         let (mut sites, mut values) = (vec![0; a.pattern.row_words() * BITS], Vec::new());
-        let mut sums = vec![R::ZERO; n];
         for (row, y) in y.chunks_exact_mut(n).enumerate() {
             let mut n_sites = 0;
             for (k, &word) in a.pattern.row(first + row).iter().enumerate() {
@@ -197,9 +210,12 @@ vectorized! {
             }
             values.clear();
             a.append_values(first + row, 0, (&sites[..n_sites], n), &mut values);
-            if init.is_empty() { sums.fill(R::ZERO) } else { sums.copy_from_slice(init) }
-            lanes.add_many((&values, &sites[..n_sites]), (b, n), (&mut sums, n), [1, n]);
-            write(y, &sums);
+            let y = if init.is_empty() {
+                write(y, std::iter::repeat_n(R::ZERO, n))
+            } else {
+                write(y, init.iter().copied())
+            };
+            lanes.add_many((&values, &sites[..n_sites]), (b, n), (y, n), [1, n]);
         }
     }
 }
@@ -230,7 +246,7 @@ vectorized! {
                 }
             }
             for (y, sums) in y.chunks_exact_mut(n).zip(sums.chunks_exact(width)) {
-                write(&mut y[columns.clone()], &sums[..columns.len()]);
+                write(&mut y[columns.clone()], sums[..columns.len()].iter().copied());
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Neuron layer.
 
-use crate::exec::{Exec, Pooling};
+use crate::exec::{Exec, Neurons};
 use crate::module::Param;
 use crate::neuron::{
     Alif, CubaLif, Decolle, Dynamics, Li, Lif, NeuronOp, Scan, lif_scan, recurrent_lif_scan,
 };
-use crate::ops::Pool2d;
+use crate::ops::{Norm, Pool2d};
 use crate::scalar::Scalar;
 
 /// Which neuron a layer is made of.
@@ -118,25 +118,31 @@ pub struct NeuronLayer {
 impl NeuronLayer {
     /// Runs the neurons on the current `[T, B, features…]`.
     pub fn forward<E: Exec>(&self, e: &mut E, x: &E::Value) -> E::Value {
-        match &self.recurrent {
-            None => e.neuron(&self.name, self.kind.scan(), &[x]),
-            Some([weight, bias]) => {
-                let (weight, bias) = (e.param(weight), e.param(bias));
-                e.neuron(&self.name, self.kind.recurrent_scan(), &[x, &weight, &bias])
-            }
-        }
+        self.forward_between(e, x, None, None)
     }
 
-    /// Runs the neurons and pools their output, at once if that is possible.
-    pub fn forward_pooled<E: Exec>(&self, e: &mut E, x: &E::Value, pool: &Pool2d) -> E::Value {
-        let windows = match (&self.recurrent, &self.features[..]) {
-            (None, &[_, h, w]) => pool.side_by_side([h, w]),
+    /// Normalizes `x`, runs the neurons and pools their output, at once as far as that is possible. A normalization comes with its
+    /// statistics, gain and shift.
+    pub(super) fn forward_between<E: Exec>(
+        &self,
+        e: &mut E,
+        x: &E::Value,
+        norm: Option<(Norm, [E::Value; 3])>,
+        pool: Option<&Pool2d>,
+    ) -> E::Value {
+        let (norm, of_norm) = norm.unzip();
+        let recurrent = self.recurrent.as_ref().map(|params| params.each_ref().map(|p| e.param(p)));
+        let scan = if recurrent.is_some() { self.kind.recurrent_scan() } else { self.kind.scan() };
+        let inputs = [x].into_iter().chain(of_norm.iter().flatten()).chain(recurrent.iter().flatten());
+        let at_once = pool.and_then(|pool| match self.features[..] {
+            [_, h, w] => pool.side_by_side([h, w]).map(|windows| (*pool, windows)),
             _ => None,
-        };
-        if let Some(windows) = windows {
-            return e.neuron_pooled(&self.name, self.kind.scan(), Pooling { pool: *pool, windows }, &[x]);
+        });
+        let neurons = Neurons { scan, norm, pool: at_once };
+        let y = e.neuron(&self.name, neurons, &inputs.collect::<Vec<_>>());
+        match pool {
+            Some(pool) if at_once.is_none() => e.apply(Box::new(*pool), &[&y]),
+            _ => y,
         }
-        let spikes = self.forward(e, x);
-        e.apply(Box::new(*pool), &[&spikes])
     }
 }

@@ -2,8 +2,7 @@
 
 use crate::exec::Exec;
 use crate::module::{Param, Pass, Statistics};
-use crate::op::Op;
-use crate::ops::{BatchNorm, BatchStats, Normalize};
+use crate::ops::{BatchNorm, BatchStats, Norm, Normalize};
 
 /// Batch normalization over time, samples and space: `<name>.gamma`, `<name>.beta` `[C]`, and the running statistics
 /// `<name>.stats` `[2, C]` (mean, variance).
@@ -28,16 +27,22 @@ impl BatchNormLayer {
 
     /// Normalizes `[T, B, C, …]`.
     pub fn forward<E: Exec>(&self, e: &mut E, x: &E::Value, pass: &Pass) -> E::Value {
+        let (norm, others) = self.parts(e, x, pass);
+        let [stats, gamma, beta] = &others;
+        e.apply(norm.op(), &[x, stats, gamma, beta])
+    }
+
+    /// The normalization of `x`, and what it takes besides: statistics, gain and shift.
+    pub(super) fn parts<E: Exec>(&self, e: &mut E, x: &E::Value, pass: &Pass) -> (Norm, [E::Value; 3]) {
         let epsilon = Self::EPSILON;
-        let (stats, op): (_, Box<dyn Op<E::S>>) = match pass.statistics {
-            Statistics::Running => (e.param(&self.stats), Box::new(Normalize { epsilon })),
+        let (stats, norm) = match pass.statistics {
+            Statistics::Running => (e.param(&self.stats), Norm::Given(Normalize { epsilon })),
             Statistics::Batch => {
                 let stats = e.apply(Box::new(BatchStats), &[x]);
                 e.record(&self.stats.name, &stats);
-                (stats, Box::new(BatchNorm { epsilon }))
+                (stats, Norm::Own(BatchNorm { epsilon }))
             }
         };
-        let (gamma, beta) = (e.param(&self.gamma), e.param(&self.beta));
-        e.apply(op, &[x, &stats, &gamma, &beta])
+        (norm, [stats, e.param(&self.gamma), e.param(&self.beta)])
     }
 }

@@ -69,19 +69,22 @@ impl Sequential {
 
 impl Module for Sequential {
     fn forward<E: Exec>(&self, e: &mut E, x: &E::Value, pass: &Pass) -> E::Value {
-        let mut layers = self.layers.iter().peekable();
-        let mut x = x.clone();
-        while let Some(layer) = layers.next() {
-            x = match (layer, layers.peek()) {
-                (Layer::Conv2d(conv), Some(Layer::Pool(pool))) => {
-                    layers.next();
-                    conv.forward_pooled(e, &x, pool)
+        let (mut layers, mut x) = (&self.layers[..], x.clone());
+        while let [layer, behind @ ..] = layers {
+            (x, layers) = match (layer, behind) {
+                (Layer::Conv2d(conv), [Layer::Pool(pool), rest @ ..]) => {
+                    (conv.forward_pooled(e, &x, pool), rest)
                 }
-                (Layer::Neuron(neuron), Some(Layer::Pool(pool))) => {
-                    layers.next();
-                    neuron.forward_pooled(e, &x, pool)
+                (Layer::BatchNorm(norm), [Layer::Neuron(neuron), rest @ ..]) => {
+                    let parts = norm.parts(e, &x, pass);
+                    let (pool, rest) = pool_before(rest);
+                    (neuron.forward_between(e, &x, Some(parts), pool), rest)
                 }
-                _ => layer.forward(e, &x, pass),
+                (Layer::Neuron(neuron), _) => {
+                    let (pool, rest) = pool_before(behind);
+                    (neuron.forward_between(e, &x, None, pool), rest)
+                }
+                _ => (layer.forward(e, &x, pass), behind),
             };
         }
         x
@@ -97,6 +100,14 @@ impl Module for Sequential {
 
     fn needs_whole_batch(&self) -> bool {
         self.layers.iter().any(|layer| matches!(layer, Layer::BatchNorm(_)))
+    }
+}
+
+/// The pooling that these layers begin with, and what comes behind it.
+fn pool_before(layers: &[Layer]) -> (Option<&Pool2d>, &[Layer]) {
+    match layers {
+        [Layer::Pool(pool), rest @ ..] => (Some(pool), rest),
+        _ => (None, layers),
     }
 }
 

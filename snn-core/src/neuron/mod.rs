@@ -6,18 +6,19 @@
 //! matrix. A [`StateMap`] between the halves, or after them, quantizes the membrane.
 
 mod alif;
+mod block;
 mod cuba_lif;
 mod decolle;
 mod firing;
 mod fixed;
 mod li;
 mod lif;
-mod pooled;
 mod recurrent;
 mod scan;
 mod state_map;
 
 pub use alif::Alif;
+pub use block::Around;
 pub use cuba_lif::CubaLif;
 pub use decolle::Decolle;
 pub(crate) use fixed::{recurrent_scan as recurrent_lif_scan, scan as lif_scan};

@@ -5,6 +5,7 @@ use super::{Dynamics, Site, StateMap};
 use crate::kernels::panels;
 use crate::kernels::pattern::Pattern;
 use crate::kernels::spike_matmul::{self, Sparse};
+use crate::kernels::sums;
 use crate::op::{Backward, Op, Saved};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -49,7 +50,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
             if let (Some(pattern), Some(active), true) = (&mut pattern, &active, t > 0) {
                 pattern.append(active);
             }
-            total.iter_mut().zip(&cur.as_slice()[at.clone()]).for_each(|(total, &cur)| *total += cur);
+            sums::add(&mut total, &cur.as_slice()[at.clone()]);
             // Zeros that are written just before the numbers in their place are still in cache.
             [&mut spikes].into_iter().chain(&mut states).for_each(|s| s.resize(at.end, S::ZERO));
             let site = Site { state: 0, step: t, offset: 0 };

@@ -1,18 +1,15 @@
 //! The scan: a neuron layer over all time steps as one op.
 
-use super::pooled::PooledScan;
+use super::block::{self, Around, Block};
 use super::recurrent::RecurrentScan;
 use super::{Dynamics, Placement, Site, StateMap};
-use crate::kernels::pool::SideBySide;
 use crate::kernels::scan::{self, fire, fire_backward, integrate, integrate_backward};
 use crate::op::{Backward, Op, Saved};
+use crate::ops::NormInputs;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Neurons that a scan works on at a time: their state stays in the first-level cache.
-pub(super) const CHUNK: usize = 1024;
 
 /// An op that runs neurons over time: an interpreter may give it a [`StateMap`], or ask for what happens inside.
 pub trait NeuronOp<S: Scalar>: Op<S> {
@@ -23,8 +20,9 @@ pub trait NeuronOp<S: Scalar>: Op<S> {
     /// Runs from rest and tells everything: for recorders and calibration, not for training.
     fn trajectory(&self, x: &[&Tensor<S>]) -> Trajectory<S>;
 
-    /// The same neurons with max-pooling of their output as one op, if there is such: the output itself is then seen by nobody.
-    fn with_max_pool(&self, _windows: SideBySide) -> Option<Box<dyn Op<S>>> {
+    /// The same neurons with what stands around them as one op, if there is such: its inputs are those of the normalization, if
+    /// there is one, or the current, and then what else the neurons take.
+    fn with_around(&self, _around: Around) -> Option<Box<dyn Op<S>>> {
         None
     }
 }
@@ -78,11 +76,72 @@ pub(super) struct StepBack<'a, S, const N: usize> {
     pub(super) g_out: &'a [S],
 }
 
+/// Some neurons of a layer, over all steps.
+pub(super) struct Part {
+    /// The first of them, and how many.
+    pub(super) first: usize,
+    pub(super) len: usize,
+    /// All neurons of the layer.
+    pub(super) n: usize,
+    pub(super) n_steps: usize,
+}
+
+impl Part {
+    /// Their places in step `t` among those of all neurons and steps.
+    pub(super) fn at(&self, t: usize) -> Range<usize> {
+        t * self.n + self.first..t * self.n + self.first + self.len
+    }
+
+    /// Their places in row `t` of rows of their own.
+    fn row(&self, t: usize) -> Range<usize> {
+        t * self.len..(t + 1) * self.len
+    }
+
+    fn site(&self, t: usize) -> Site {
+        Site { state: 0, step: t, offset: self.first }
+    }
+
+    /// So many rows of their own for each state variable.
+    pub(super) fn zeros<S: Scalar, const N: usize>(&self, n_rows: usize) -> [Vec<S>; N] {
+        std::array::from_fn(|_| vec![S::ZERO; self.len * n_rows])
+    }
+}
+
+/// The current of all neurons and steps.
+pub(super) enum Current<'a, S> {
+    /// As it is.
+    Given(&'a [S]),
+    /// What a normalization makes of its input.
+    Normalized(&'a NormInputs<'a, S>),
+}
+
+impl<S: Scalar> Current<'_, S> {
+    /// Asks for what will be read soon.
+    fn ask_for(&self, at: Range<usize>) {
+        match self {
+            Self::Given(cur) => scan::ask_for(&cur[at]),
+            Self::Normalized(inputs) => inputs.ask_for(at),
+        }
+    }
+
+    /// Some of it, for which there is room.
+    fn row<'a>(&'a self, at: Range<usize>, room: &'a mut [S]) -> &'a [S] {
+        match self {
+            Self::Given(cur) => &cur[at],
+            Self::Normalized(inputs) => {
+                let room = &mut room[..at.len()];
+                inputs.normalize(at.start, room);
+                room
+            }
+        }
+    }
+}
+
 /// Runs [`Dynamics`] over time: input current `[T, B, features…]`, output of the same shape.
 ///
 /// Forward, for each step: *integrate*, the state map if it acts before the spike, *fire*, the state map if it acts on
 /// store. Backward is the mirrored loop (backpropagation through time). Saved: each state variable at the spike test,
-/// behind a map that gradients pass as they are, before any other; all else is recomputed.
+/// behind a map that gradients pass as they are, before any other, part after part of the neurons; all else is recomputed.
 #[derive(Clone, Debug)]
 pub struct Scan<D, S: Scalar, const N: usize> {
     pub(super) dynamics: D,
@@ -100,52 +159,77 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
     /// # Panics
     /// If `cur` has fewer than two axes, or `start` was made by a layer of another size.
     pub fn run(&self, cur: &Tensor<S>, start: Option<&ScanState<S>>) -> Trajectory<S> {
-        self.run_keeping(Kept::BeforeMap, cur, start)
-    }
-
-    /// [`run`](Self::run) with these states.
-    fn run_keeping(&self, kept: Kept, cur: &Tensor<S>, start: Option<&ScanState<S>>) -> Trajectory<S> {
-        let mut spikes = Vec::with_capacity(cur.len());
-        let (states, last) =
-            self.run_chunks((kept, CHUNK), cur, start, |chunk| spikes.extend_from_slice(chunk));
+        let (n_steps, n) = steps(cur);
+        let part = Part { first: 0, len: n, n, n_steps };
+        let (mut state, mut states, mut spikes) =
+            (part.zeros(1), part.zeros(n_steps), vec![S::ZERO; cur.len()]);
+        for (to, from) in state.iter_mut().zip(start.iter().flat_map(|start| &start.variables)) {
+            to.copy_from_slice(from);
+        }
+        let given = Current::Given(cur.as_slice());
+        let last = self.run_part((Kept::BeforeMap, &part), &given, state, &mut states, |t, step| {
+            step(&mut spikes[part.at(t)]);
+        });
         Trajectory {
             spikes: Tensor::new(cur.shape(), spikes),
-            states: states.into(),
+            states: states.map(|s| Tensor::new(cur.shape(), s)).into(),
             last: ScanState { variables: last.into() },
         }
     }
 
-    /// Runs over `cur`, at most `chunk` neurons at a time, and hands their outputs to `emit` in order. Returns the states that
-    /// are kept, and those at the end.
-    pub(super) fn run_chunks(
+    /// Runs some neurons over all steps, from this state to that after the last step. What is kept goes to the rows of `trace`, one
+    /// for each step or as many as there are, one over the other; `into(t, step)` calls `step` with where the output of step `t`
+    /// goes. Returns the state at the end.
+    pub(super) fn run_part(
         &self,
-        (kept, chunk): (Kept, usize),
-        cur: &Tensor<S>,
-        start: Option<&ScanState<S>>,
-        mut emit: impl FnMut(&[S]),
-    ) -> ([Tensor<S>; N], [Vec<S>; N]) {
-        let (n_steps, n) = steps(cur);
-        let mut state: [Vec<S>; N] = match start {
-            Some(s) => std::array::from_fn(|k| s.variables[k].clone()),
-            None => std::array::from_fn(|_| vec![S::ZERO; n]),
-        };
-        let mut spikes = vec![S::ZERO; chunk.min(n)];
-        let mut states: [Vec<S>; N] = std::array::from_fn(|_| Vec::with_capacity(cur.len()));
-        for t in 0..n_steps {
-            for first in (0..n).step_by(chunk) {
-                let last = (first + chunk).min(n);
-                let at = t * n + first..t * n + last;
-                // Zeros that are written just before the numbers in their place are still in cache.
-                states.iter_mut().for_each(|s| s.resize(at.end, S::ZERO));
-                let mut part: [&mut [S]; N] = state.each_mut().map(|s| &mut s[first..last]);
-                let mut trace: [&mut [S]; N] = states.each_mut().map(|s| &mut s[at.clone()]);
-                let site = Site { state: 0, step: t, offset: first };
-                let spikes = &mut spikes[..last - first];
-                self.step((site, kept), &cur.as_slice()[at], &mut part, &mut trace, spikes);
-                emit(spikes);
+        (kept, part): (Kept, &Part),
+        cur: &Current<'_, S>,
+        mut state: [Vec<S>; N],
+        trace: &mut [Vec<S>; N],
+        mut into: impl FnMut(usize, &mut dyn FnMut(&mut [S])),
+    ) -> [Vec<S>; N] {
+        let n_rows = trace[0].len() / part.len.max(1);
+        let mut room = vec![S::ZERO; part.len];
+        for t in 0..part.n_steps {
+            let row = part.row(t % n_rows.max(1));
+            let mut trace = trace.each_mut().map(|s| &mut s[row.clone()]);
+            let mut state = planes(&mut state);
+            if t + 1 < part.n_steps {
+                cur.ask_for(part.at(t + 1));
             }
+            let cur = cur.row(part.at(t), &mut room);
+            into(t, &mut |out| self.step((part.site(t), kept), cur, &mut state, &mut trace, out));
         }
-        (states.map(|s| Tensor::new(cur.shape(), s)), state)
+        state
+    }
+
+    /// The way back of [`run_part`](Self::run_part), of which a row was kept for each step; `g_out(t, step)` calls `step` with the
+    /// gradient by the output of step `t`. Returns the gradient by the numbers that the map learns.
+    pub(super) fn part_backward(
+        &self,
+        part: &Part,
+        trace: [&[S]; N],
+        mut g_out: impl FnMut(usize, &mut dyn FnMut(&[S])),
+        g_cur: &mut [&mut [S]],
+    ) -> Vec<S> {
+        let mut g = part.zeros(1);
+        let mut g = planes(&mut g);
+        let kept = |t: usize| trace.map(|s| &s[part.row(t)]);
+        let Some(last) = part.n_steps.checked_sub(1) else { return self.no_params_grad() };
+        let mut carried = self.carried(part.site(last), kept(last));
+        for t in (0..part.n_steps).rev() {
+            let (site, before) = (part.site(t), (t > 0).then(|| kept(t - 1)));
+            g_out(t, &mut |g_out| {
+                let step = StepBack { site, kept: kept(t), before, g_out };
+                self.step_backward(&step, &mut carried, &mut g, g_cur[t]);
+            });
+        }
+        carried.g_params
+    }
+
+    /// The gradient by the learned numbers, when nothing has been added yet.
+    pub(super) fn no_params_grad(&self) -> Vec<S> {
+        vec![S::ZERO; self.map.as_ref().map_or(0, |map| map.n_params())]
     }
 
     /// The same scan with its map bound to the learned numbers, which come behind `n_inputs` other inputs.
@@ -166,13 +250,12 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
 
     /// What is carried into the last step on the way back, of which `kept` was kept.
     pub(super) fn carried(&self, site: Site, kept: [&[S]; N]) -> Carried<S, N> {
-        let n_params = self.map.as_ref().map_or(0, |map| map.n_params());
         let mut fired_from = kept.map(<[S]>::to_vec);
         if self.kept_for_backward() == Kept::BeforeMap {
             self.map_states(Placement::BeforeSpike, site, &mut planes(&mut fired_from));
         }
         let (stored, spikes) = (fired_from.clone(), vec![S::ZERO; kept[0].len()]);
-        Carried { fired_from, stored, spikes, g_params: vec![S::ZERO; n_params] }
+        Carried { fired_from, stored, spikes, g_params: self.no_params_grad() }
     }
 
     /// The gradient by the learned numbers from its sum over all neurons; none if there are none.
@@ -289,41 +372,6 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         }
     }
 
-    /// Gradients by the current, and by the numbers that the map learns, at most `chunk` neurons at a time; `g_out` writes the
-    /// gradients by outputs.
-    pub(super) fn backward_chunks(
-        &self,
-        states: &[&Tensor<S>; N],
-        chunk: usize,
-        mut g_out: impl FnMut(Range<usize>, &mut [S]),
-    ) -> (Tensor<S>, Option<Tensor<S>>) {
-        let shape = states[0].shape();
-        let (n_steps, n) = steps(states[0]);
-        let mut g_cur = vec![S::ZERO; states[0].len()];
-        let mut g: [Vec<S>; N] = std::array::from_fn(|_| vec![S::ZERO; n]);
-        let mut g_spikes = vec![S::ZERO; chunk.min(n)];
-        let mut g_params = vec![S::ZERO; self.map.as_ref().map_or(0, |map| map.n_params())];
-        for first in (0..n).step_by(chunk) {
-            let last = (first + chunk).min(n);
-            let mut part: [&mut [S]; N] = g.each_mut().map(|s| &mut s[first..last]);
-            let slice = |t: usize| states.map(|s| &s.as_slice()[t * n + first..t * n + last]);
-            let site = |t: usize| Site { state: 0, step: t, offset: first };
-            let Some(t_last) = n_steps.checked_sub(1) else { continue };
-            let mut carried = self.carried(site(t_last), slice(t_last));
-            for t in (0..n_steps).rev() {
-                let before = (t > 0).then(|| slice(t - 1));
-                let at = t * n + first..t * n + last;
-                let g_spikes = &mut g_spikes[..last - first];
-                g_out(at.clone(), g_spikes);
-                let step = StepBack { site: site(t), kept: slice(t), before, g_out: g_spikes };
-                self.step_backward(&step, &mut carried, &mut part, &mut g_cur[at]);
-            }
-            g_params.iter_mut().zip(carried.g_params).for_each(|(sum, g)| *sum += g);
-        }
-        let features = shape[2..].iter().product();
-        (Tensor::new(shape, g_cur), self.params_grad(g_params, features))
-    }
-
     /// These neurons with all-to-all recurrence.
     #[must_use]
     pub fn recurrent(self) -> RecurrentScan<D, S, N> {
@@ -352,20 +400,11 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Op<S> for Scan<D, S, N> {
     }
 
     fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
-        let scan = self.bound(x, 1);
-        let run = scan.run_keeping(scan.kept_for_backward(), x[0], None);
-        run.states.into_iter().for_each(|s| saved.put(s));
-        run.spikes
+        block::forward(self, Around::default(), x, saved)
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
-        let states = std::array::from_fn(|k| ctx.saved.tensor(k));
-        let gy = ctx.gy.as_slice();
-        let (g_cur, g_params) =
-            self.bound(ctx.x, 1).backward_chunks(&states, CHUNK, |at, g_out| g_out.copy_from_slice(&gy[at]));
-        let mut grads = vec![ctx.need[0].then_some(g_cur)];
-        grads.extend(ctx.x.get(1).map(|_| g_params));
-        grads
+        block::backward(self, Around::default(), ctx)
     }
 }
 
@@ -378,8 +417,8 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> NeuronOp<S> for Scan<D, S, N> {
         self.bound(x, 1).run(x[0], None)
     }
 
-    fn with_max_pool(&self, windows: SideBySide) -> Option<Box<dyn Op<S>>> {
-        Some(Box::new(PooledScan::new(self.clone(), windows)))
+    fn with_around(&self, around: Around) -> Option<Box<dyn Op<S>>> {
+        Some(Box::new(Block::new(self.clone(), around)))
     }
 }
 

@@ -10,11 +10,12 @@
 //! the gain's initial value.
 
 use crate::kernels::channels::{self, Runs};
-use crate::kernels::par::{build_from_zeros, map_chunks};
-use crate::kernels::sums;
+use crate::kernels::par::{build_from_zeros, for_row_chunks, map_chunks};
+use crate::kernels::{scan, sums};
 use crate::op::{Backward, Op, Saved};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use std::ops::Range;
 
 /// Frames per parallel task; fixed, so that sums do not depend on the number of threads.
 const FRAMES_PER_TASK: usize = 32;
@@ -45,30 +46,9 @@ impl Layout {
         (self.frames * self.space) as f64
     }
 
-    fn runs(self) -> Runs {
-        Runs { channels: self.channels, space: self.space }
-    }
-
-    /// The sums over each channel `c` of both functions `of(c)` of the entries of two tensors.
-    fn channel_sums<S: Scalar, G: Fn(S, S) -> S, H: Fn(S, S) -> S>(
-        self,
-        x: [&[S]; 2],
-        of: impl Fn(usize) -> (G, H) + Sync,
-    ) -> [Vec<S>; 2] {
-        let parts = map_chunks(self.frames, FRAMES_PER_TASK, |frames| {
-            let mut sums = vec![[S::ZERO; 2]; self.channels];
-            let at = frames.start * self.frame_len()..frames.end * self.frame_len();
-            channels::add_sums(self.runs(), x.map(|x| &x[at.clone()]), &of, &mut sums);
-            sums
-        });
-        let sum = |k: usize| {
-            let mut total = vec![S::ZERO; self.channels];
-            for part in &parts {
-                total.iter_mut().zip(part).for_each(|(t, p)| *t += p[k]);
-            }
-            total
-        };
-        [sum(0), sum(1)]
+    /// Numbers from this place on.
+    fn runs(self, first: usize) -> Runs {
+        Runs { channels: self.channels, space: self.space, first }
     }
 
     /// Mean and biased variance of each channel, in one pass over memory.
@@ -80,7 +60,7 @@ impl Layout {
             let mut parts = [(); 2].map(|()| vec![S::ZERO; frames.len() * self.channels]);
             let [means, squares] = &mut parts;
             let at = frames.start * self.frame_len()..frames.end * self.frame_len();
-            channels::moments(self.runs(), &x[at], means, squares);
+            channels::moments(self.runs(at.start), &x[at], means, squares);
             parts
         });
         let means = || parts.iter().flat_map(|[means, _]| means.chunks(self.channels));
@@ -105,20 +85,6 @@ impl Layout {
         let variance = variance.collect();
         [mean, variance]
     }
-
-    /// The tensor whose entries in channel `c` are `of(c)` of those of two tensors.
-    fn build<S: Scalar, G: Fn(S, S) -> S>(
-        self,
-        shape: &[usize],
-        x: [&[S]; 2],
-        of: impl Fn(usize) -> G + Sync,
-    ) -> Tensor<S> {
-        let out = build_from_zeros(self.frames, self.frame_len(), FRAMES_PER_TASK, |frame, out| {
-            let at = frame * self.frame_len()..(frame + 1) * self.frame_len();
-            channels::map(self.runs(), x.map(|x| &x[at.clone()]), &of, out);
-        });
-        Tensor::new(shape, out)
-    }
 }
 
 /// Mean and biased variance of each channel over time, samples and space.
@@ -141,13 +107,17 @@ impl<S: Scalar> Op<S> for BatchStats {
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
         let gx = || {
             let layout = Layout::of("batch_stats", ctx.x[0].shape());
-            let (x, mean) = (ctx.x[0].as_slice(), ctx.y.as_slice());
+            let (x, mean, len) = (ctx.x[0].as_slice(), ctx.y.as_slice(), layout.frame_len());
             let (g_mean, g_variance) = ctx.gy.as_slice().split_at(layout.channels);
             let (inverse, two) = (S::from_f64(1.0 / layout.n()), S::from_f64(2.0));
-            layout.build(ctx.x[0].shape(), [x, x], |c| {
+            let of = |c: usize| {
                 let (mean, g_mean, g_variance) = (mean[c], g_mean[c], g_variance[c]);
-                move |v, _| (g_mean + two * (v - mean) * g_variance) * inverse
-            })
+                move |v| (g_mean + two * (v - mean) * g_variance) * inverse
+            };
+            let write = |frame: usize, gx: &mut [S]| {
+                channels::map(layout.runs(frame * len), &x[frame * len..][..len], &of, gx);
+            };
+            Tensor::new(ctx.x[0].shape(), build_from_zeros(layout.frames, len, FRAMES_PER_TASK, write))
         };
         vec![ctx.grad(0, gx)]
     }
@@ -164,8 +134,138 @@ pub struct Normalize {
     pub epsilon: f32,
 }
 
-/// The inputs of a call to [`Normalize`] or [`BatchNorm`], checked.
-struct Inputs<'a, S> {
+impl<S: Scalar> Op<S> for Normalize {
+    fn name(&self) -> &'static str {
+        "normalize"
+    }
+
+    fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
+        Norm::Given(*self).forward(x)
+    }
+
+    fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
+        Norm::Given(*self).backward(ctx)
+    }
+}
+
+/// [`Normalize`] by the statistics of `x` itself.
+///
+/// Inputs: as of [`Normalize`], with the output of [`BatchStats`] on `x` as statistics: their tangents are taken as they come,
+/// and their gradient is part of that of `x`, so that they have none of their own. Backward, with means over the `n` entries
+/// of a channel: `gx = γ·r·(gy − mean(gy) − x̂·mean(gy·x̂))`, `gγ = Σ gy·x̂`, `gβ = Σ gy`. Saved: nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// Added to the variance; 1e-5 is usual.
+    pub epsilon: f32,
+}
+
+impl<S: Scalar> Op<S> for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
+        Norm::Own(*self).forward(x)
+    }
+
+    fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
+        Norm::Own(*self).backward(ctx)
+    }
+}
+
+/// A normalization, which may be worked on together with what stands behind it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Norm {
+    /// By statistics of the batch.
+    Own(BatchNorm),
+    /// By statistics from elsewhere.
+    Given(Normalize),
+}
+
+impl Norm {
+    /// As an op of its own.
+    #[must_use]
+    pub fn op<S: Scalar>(self) -> Box<dyn Op<S>> {
+        match self {
+            Self::Own(norm) => Box::new(norm),
+            Self::Given(norm) => Box::new(norm),
+        }
+    }
+
+    /// The inputs of a call, checked.
+    pub(crate) fn inputs<'a, S: Scalar>(self, x: &[&'a Tensor<S>]) -> Inputs<'a, S> {
+        let (op, epsilon) = match self {
+            Self::Own(norm) => ("batch_norm", norm.epsilon),
+            Self::Given(norm) => ("normalize", norm.epsilon),
+        };
+        Inputs::of(op, x, epsilon)
+    }
+
+    fn forward<S: Scalar>(self, x: &[&Tensor<S>]) -> Tensor<S> {
+        let inputs = self.inputs(x);
+        let (frames, len) = (inputs.layout.frames, inputs.layout.frame_len());
+        let write = |frame: usize, out: &mut [S]| inputs.normalize(frame * len, out);
+        Tensor::new(x[0].shape(), build_from_zeros(frames, len, FRAMES_PER_TASK, write))
+    }
+
+    fn backward<S: Scalar>(self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
+        let inputs = self.inputs(ctx.x);
+        let len = inputs.layout.frame_len();
+        let parts = map_chunks(inputs.layout.frames, FRAMES_PER_TASK, |frames| {
+            let mut sums = inputs.no_sums();
+            let at = frames.start * len..frames.end * len;
+            inputs.add_sums(at.start, &ctx.gy.as_slice()[at], &mut sums);
+            sums
+        });
+        self.grads(&inputs, &parts, ctx.gy.clone(), ctx.need)
+    }
+
+    /// The gradients of all inputs of which some are needed, given the parts of the sums of [`Inputs::add_sums`] and the gradient
+    /// of the output, in whose place that of `x` comes.
+    pub(crate) fn grads<S: Scalar>(
+        self,
+        inputs: &Inputs<'_, S>,
+        parts: &[Vec<[S; 2]>],
+        mut g: Tensor<S>,
+        need: &[bool],
+    ) -> Vec<Option<Tensor<S>>> {
+        let n = inputs.layout.channels;
+        let sum = |k: usize| {
+            let mut total = vec![S::ZERO; n];
+            parts.iter().for_each(|part| total.iter_mut().zip(part).for_each(|(t, p)| *t += p[k]));
+            total
+        };
+        let [g_gain, g_shift] = [sum(0), sum(1)];
+        if need[0] {
+            self.to_input_grad(inputs, [&g_gain, &g_shift], g.as_mut_slice());
+        }
+        let g_stats =
+            (need[1] && matches!(self, Self::Given(_))).then(|| inputs.stats_grad(&g_gain, &g_shift));
+        let vector = |v: Vec<S>| Tensor::new(&[n], v);
+        vec![need[0].then_some(g), g_stats, need[2].then(|| vector(g_gain)), need[3].then(|| vector(g_shift))]
+    }
+
+    /// Turns the gradient of the output, of these sums, into that of `x`.
+    fn to_input_grad<S: Scalar>(self, inputs: &Inputs<'_, S>, [g_gain, g_shift]: [&[S]; 2], g: &mut [S]) {
+        let layout = inputs.layout;
+        let inverse = match self {
+            Self::Own(_) => S::from_f64(1.0 / layout.n()),
+            Self::Given(_) => S::ZERO,
+        };
+        let of = |c: usize| {
+            let (mean, slope, g_mean) = (inputs.mean[c], inputs.slope[c], g_shift[c] * inverse);
+            let by_distance = inputs.r[c] * g_gain[c] * inverse;
+            move |g, v| slope * (g - g_mean - (v - mean) * by_distance)
+        };
+        for_row_chunks(g, layout.frame_len(), FRAMES_PER_TASK, |frame, g| {
+            let at = frame * layout.frame_len();
+            channels::update(layout.runs(at), g, &inputs.x[at..at + g.len()], &of);
+        });
+    }
+}
+
+/// The inputs of a call to a [`Norm`], checked.
+pub(crate) struct Inputs<'a, S> {
     layout: Layout,
     x: &'a [S],
     mean: &'a [S],
@@ -190,90 +290,40 @@ impl<'a, S: Scalar> Inputs<'a, S> {
         Self { layout, x, mean, shift, r, slope }
     }
 
-    /// `γ·(x − μ)/√(v + ε) + β`.
-    fn normalized(&self, shape: &[usize]) -> Tensor<S> {
-        self.layout.build(shape, [self.x, self.x], |c| {
+    /// Writes the output from place `first` on: `γ·(x − μ)/√(v + ε) + β`.
+    pub(crate) fn normalize(&self, first: usize, to: &mut [S]) {
+        let of = |c: usize| {
             let (mean, slope, shift) = (self.mean[c], self.slope[c], self.shift[c]);
-            move |v, _| (v - mean) * slope + shift
-        })
+            move |v| (v - mean) * slope + shift
+        };
+        channels::map(self.layout.runs(first), &self.x[first..first + to.len()], &of, to);
     }
 
-    /// `Σ gy·x̂` and `Σ gy` of each channel: the gradients by gain and shift.
-    fn sums(&self, gy: &[S]) -> [Vec<S>; 2] {
-        self.layout.channel_sums([gy, self.x], |c| {
+    /// Asks for numbers of `x` that will be read soon.
+    pub(crate) fn ask_for(&self, at: Range<usize>) {
+        scan::ask_for(&self.x[at]);
+    }
+
+    /// What [`add_sums`](Self::add_sums) begins with.
+    pub(crate) fn no_sums(&self) -> Vec<[S; 2]> {
+        vec![[S::ZERO; 2]; self.layout.channels]
+    }
+
+    /// Adds to `sums[c]` the `gy·x̂` and the `gy` of the places of channel `c` from `first` on: the gradients by gain and shift.
+    pub(crate) fn add_sums(&self, first: usize, gy: &[S], sums: &mut [[S; 2]]) {
+        let of = |c: usize| {
             let (mean, r) = (self.mean[c], self.r[c]);
             (move |g, v| g * (v - mean) * r, |g, _| g)
-        })
-    }
-}
-
-impl<S: Scalar> Op<S> for Normalize {
-    fn name(&self) -> &'static str {
-        "normalize"
-    }
-
-    fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
-        Inputs::of("normalize", x, self.epsilon).normalized(x[0].shape())
-    }
-
-    fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
-        let a = Inputs::of("normalize", ctx.x, self.epsilon);
-        let (gy, n) = (ctx.gy.as_slice(), a.layout.channels);
-        let scaled = |c: usize| {
-            let slope = a.slope[c];
-            move |g, _| g * slope
         };
-        let gx = ctx.grad(0, || a.layout.build(ctx.x[0].shape(), [gy, gy], scaled));
-        if !ctx.need[1..].contains(&true) {
-            return vec![gx, None, None, None];
-        }
-        let [g_gain, g_shift] = a.sums(gy);
-        let g_stats = || {
-            let half = S::from_f64(0.5);
-            let g_mean = (0..n).map(|c| -(a.slope[c] * g_shift[c]));
-            let g_variance = (0..n).map(|c| -(half * a.slope[c] * a.r[c] * g_gain[c]));
-            Tensor::new(&[2, n], g_mean.chain(g_variance).collect())
-        };
-        let g_stats = ctx.grad(1, g_stats);
-        let vector = |v: Vec<S>| Tensor::new(&[n], v);
-        vec![gx, g_stats, ctx.grad(2, || vector(g_gain)), ctx.grad(3, || vector(g_shift))]
-    }
-}
-
-/// [`Normalize`] by the statistics of `x` itself.
-///
-/// Inputs: as of [`Normalize`], with the output of [`BatchStats`] on `x` as statistics: their tangents are taken as they come,
-/// and their gradient is part of that of `x`, so that they have none of their own. Backward, with means over the `n` entries
-/// of a channel: `gx = γ·r·(gy − mean(gy) − x̂·mean(gy·x̂))`, `gγ = Σ gy·x̂`, `gβ = Σ gy`. Saved: nothing.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BatchNorm {
-    /// Added to the variance; 1e-5 is usual.
-    pub epsilon: f32,
-}
-
-impl<S: Scalar> Op<S> for BatchNorm {
-    fn name(&self) -> &'static str {
-        "batch_norm"
+        channels::add_sums(self.layout.runs(first), [gy, &self.x[first..first + gy.len()]], &of, sums);
     }
 
-    fn forward(&self, x: &[&Tensor<S>], _saved: &mut Saved<S>) -> Tensor<S> {
-        Inputs::of("batch_norm", x, self.epsilon).normalized(x[0].shape())
-    }
-
-    fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
-        let a = Inputs::of("batch_norm", ctx.x, self.epsilon);
-        let (gy, n) = (ctx.gy.as_slice(), a.layout.channels);
-        let [g_gain, g_shift] = a.sums(gy);
-        let gx = ctx.grad(0, || {
-            let inverse = S::from_f64(1.0 / a.layout.n());
-            a.layout.build(ctx.x[0].shape(), [gy, a.x], |c| {
-                let (mean, slope, g_mean) = (a.mean[c], a.slope[c], g_shift[c] * inverse);
-                let by_distance = a.r[c] * g_gain[c] * inverse;
-                move |g, v| slope * (g - g_mean - (v - mean) * by_distance)
-            })
-        });
-        let vector = |v: Vec<S>| Tensor::new(&[n], v);
-        vec![gx, None, ctx.grad(2, || vector(g_gain)), ctx.grad(3, || vector(g_shift))]
+    /// The gradient of the statistics, where they are no part of `x`.
+    fn stats_grad(&self, g_gain: &[S], g_shift: &[S]) -> Tensor<S> {
+        let (n, half) = (self.layout.channels, S::from_f64(0.5));
+        let g_mean = (0..n).map(|c| -(self.slope[c] * g_shift[c]));
+        let g_variance = (0..n).map(|c| -(half * self.slope[c] * self.r[c] * g_gain[c]));
+        Tensor::new(&[2, n], g_mean.chain(g_variance).collect())
     }
 }
 

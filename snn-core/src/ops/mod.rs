@@ -22,7 +22,8 @@ mod still;
 pub(crate) mod testing;
 
 pub use add::{Add, AddBias};
-pub use batch_norm::{BatchNorm, BatchStats, Normalize};
+pub(crate) use batch_norm::Inputs as NormInputs;
+pub use batch_norm::{BatchNorm, BatchStats, Norm, Normalize};
 pub use concat::Concat;
 pub use conv2d::Conv2d;
 pub use conv2d_max_pool::Conv2dMaxPool;

@@ -26,7 +26,7 @@ pub struct Products<'a, S> {
 impl<'a, S> Products<'a, S> {
     /// # Panics
     /// If `x`, the rows, or `to`, whose rows are `to_stride` apart, do not hold what the product says.
-    #[inline]
+    #[inline(always)]
     fn check(&self, to: usize, to_stride: usize) {
         let last = |at: &[usize]| at.iter().copied().max();
         let reach = |n: usize, stride: usize| n.checked_sub(1).map_or(0, |last| last * stride + self.width);
