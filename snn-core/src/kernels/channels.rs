@@ -122,7 +122,7 @@ mod tests {
             for (c, sum) in sums.iter().enumerate() {
                 let of_channel = || (0..n).filter(|&i| channel(i) == c);
                 let expected = [of_channel().map(|i| x[i]).sum::<f64>(), of_channel().map(|i| scaled[i]).sum()];
-                prop_assert!(*sum == expected, "{sum:?} is not {expected:?}");
+                prop_assert_eq!(sum.to_vec(), expected.to_vec());
             }
             update(runs, &mut scaled, &x, &|c| move |s, x| s - (c + 1) as f64 * x);
             prop_assert_eq!(scaled, vec![0.0; n]);
