@@ -68,11 +68,11 @@ impl SideBySide {
         self.frame[1] / self.kernel[1]
     }
 
-    /// Where row `ky` of the windows of row `row` begins; rows of windows are counted through all frames.
+    /// Where the windows of row `row` begin; rows of windows are counted through all frames.
     #[inline(always)]
-    fn start(self, row: usize, ky: usize) -> usize {
+    fn start(self, row: usize) -> usize {
         let (frame, y) = (row / self.rows(), row % self.rows());
-        frame * self.frame_len() + (y * self.kernel[0] + ky) * self.frame[1]
+        frame * self.frame_len() + y * self.kernel[0] * self.frame[1]
     }
 }
 
@@ -87,7 +87,9 @@ vectorized! {
         for (row, (best, choices)) in best.chunks_mut(width).zip(choices.chunks_mut(width)).enumerate() {
             let both = best.iter_mut().zip(choices);
             if windows.kernel == [2, 2] {
-                let [upper, lower] = [0, 1].map(|ky| x[windows.start(row, ky)..][..2 * width].as_chunks::<2>().0);
+                let rows = &x[windows.start(row)..];
+                let [upper, lower] = [&rows[..2 * width], &rows[windows.frame[1]..][..2 * width]];
+                let (upper, lower) = (upper.as_chunks::<2>().0, lower.as_chunks::<2>().0);
                 for (((best, choice), a), b) in both.zip(upper).zip(lower) {
                     (*best, *choice) = greatest([a[0], a[1], b[0], b[1]]);
                 }
@@ -117,8 +119,9 @@ fn choose_any<'a, S: Scalar>(
     to: impl Iterator<Item = (&'a mut S, &'a mut u8)>,
 ) {
     let [kh, kw] = windows.kernel;
+    let rows = &x[windows.start(row)..];
     for (column, (best, choice)) in to.enumerate() {
-        let window = (0..kh).flat_map(|ky| &x[windows.start(row, ky) + column * kw..][..kw]);
+        let window = (0..kh).flat_map(|ky| &rows[ky * windows.frame[1] + column * kw..][..kw]);
         for (k, &x) in (0..=u8::MAX).zip(window) {
             if k == 0 || x.value() > best.value() {
                 (*best, *choice) = (x, k);
@@ -136,12 +139,14 @@ vectorized! {
     pub fn spread[S: Scalar](windows: SideBySide, best: &[S], choices: &[u8], to: &mut [S]) {
         let ([kh, kw], width) = (windows.kernel, windows.columns());
         for (row, (best, choices)) in best.chunks(width).zip(choices.chunks(width)).enumerate() {
+            let rows = &mut to[windows.start(row)..];
             for ky in 0..kh {
-                let to = &mut to[windows.start(row, ky)..][..kw * width];
+                let to = &mut rows[ky * windows.frame[1]..][..kw * width];
                 if kw == 2 {
                     let (left, right) = (low(2 * ky), low(2 * ky + 1));
                     for ((to, &best), &choice) in to.as_chunks_mut::<2>().0.iter_mut().zip(best).zip(choices) {
-                        *to = [left, right].map(|k| if choice == k { best } else { S::ZERO });
+                        to[0] = if choice == left { best } else { S::ZERO };
+                        to[1] = if choice == right { best } else { S::ZERO };
                     }
                 } else {
                     for ((to, &best), &choice) in to.chunks_mut(kw).zip(best).zip(choices) {

@@ -121,8 +121,8 @@ vectorized! {
 
 vectorized! {
     /// Asks for numbers that will be read soon.
-    pub fn ask_for[S: Scalar](lanes; x: &[S]) {
-        for line in x.chunks((LINE / size_of::<S>()).max(1)) {
+    pub fn ask_for[T](lanes; x: &[T]) {
+        for line in x.chunks((LINE / size_of::<T>()).max(1)) {
             lanes.prefetch(line);
         }
     }

@@ -386,7 +386,7 @@ pub trait Lanes: Copy {
 
     /// Asks for the beginning of `x` to be brought to the second-level cache meanwhile.
     #[inline(always)]
-    fn prefetch<S: Scalar>(self, _x: &[S]) {}
+    fn prefetch<T>(self, _x: &[T]) {}
 
     /// Which of at most 64 numbers are not zero, and which of them are one: a bit for each, the lowest for the first.
     #[inline(always)]
@@ -726,7 +726,7 @@ pub mod x86 {
         }
 
         #[inline(always)]
-        fn prefetch<S: Scalar>(self, x: &[S]) {
+        fn prefetch<T>(self, x: &[T]) {
             // SAFETY: prefetching reads nothing.
             unsafe { _mm_prefetch::<_MM_HINT_T1>(x.as_ptr().cast()) };
         }
@@ -1077,7 +1077,7 @@ pub mod x86 {
         }
 
         #[inline(always)]
-        fn prefetch<S: Scalar>(self, x: &[S]) {
+        fn prefetch<T>(self, x: &[T]) {
             // SAFETY: prefetching reads nothing.
             unsafe { _mm_prefetch::<_MM_HINT_T1>(x.as_ptr().cast()) };
         }

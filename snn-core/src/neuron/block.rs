@@ -4,6 +4,7 @@ use super::Dynamics;
 use super::scan::{Current, Part, Scan, steps};
 use crate::kernels::par::build_columns;
 use crate::kernels::pool::{self, SideBySide};
+use crate::kernels::scan;
 use crate::op::{Backward, Op, Saved};
 use crate::ops::{Norm, NormInputs};
 use crate::scalar::Scalar;
@@ -136,14 +137,19 @@ impl<'a, D: Dynamics<N>, S: Scalar, const N: usize> Call<'a, D, S, N> {
         (gy, choices): (&[S], &[u8]),
         g_cur: &mut [&mut [S]],
     ) -> Vec<S> {
-        let Some(windows) = self.around.windows else {
-            return self.scan.part_backward(part, trace, |t, step| step(&gy[part.at(t)]), g_cur);
-        };
         let [first, all, outputs] = [part.first, self.n, part.len].map(|n| self.around.outputs(n));
-        let (choices, mut g_spikes) = (&choices[first * self.n_steps..], vec![S::ZERO; part.len]);
+        let gy = |t: usize| &gy[t * all + first..][..outputs];
+        let Some(windows) = self.around.windows else {
+            return self.scan.part_backward(part, trace, |t, step| step(gy(t)), g_cur);
+        };
+        let choices = |t: usize| &choices[first * self.n_steps + t * outputs..][..outputs];
+        let mut g_spikes = vec![S::ZERO; part.len];
         let g_out = |t: usize, step: &mut dyn FnMut(&[S])| {
-            let gy = &gy[t * all + first..][..outputs];
-            pool::spread(windows, gy, &choices[t * outputs..][..outputs], &mut g_spikes);
+            if let Some(next) = t.checked_sub(1) {
+                scan::ask_for(gy(next));
+                scan::ask_for(choices(next));
+            }
+            pool::spread(windows, gy(t), choices(t), &mut g_spikes);
             step(&g_spikes);
         };
         self.scan.part_backward(part, trace, g_out, g_cur)
