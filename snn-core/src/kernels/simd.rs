@@ -585,7 +585,6 @@ fn as_f32_vec<S: Scalar>(x: &mut Vec<S>) -> Option<&mut Vec<f32>> {
 #[cfg(target_arch = "x86_64")]
 pub mod x86 {
     use super::{Baseline, Lanes, Products, Slide, Taps, products};
-    use crate::scalar::Scalar;
     use std::arch::x86_64::*;
     use std::mem::MaybeUninit;
     use std::sync::OnceLock;
