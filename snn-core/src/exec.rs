@@ -101,7 +101,7 @@ impl<S: Scalar> Neurons<S> {
         let spikes = match self.norm {
             None => run(e, self.scan, x),
             Some(norm) => {
-                let (normalized, others) = x.split_at(4);
+                let (normalized, others) = x.split_at(Norm::N_INPUTS);
                 let cur = e.apply(norm.op(), normalized);
                 run(e, self.scan, &[&[&cur], others].concat())
             }

@@ -25,7 +25,7 @@ pub struct Around {
 impl Around {
     /// Inputs before those of the neurons themselves.
     fn n_inputs(self) -> usize {
-        if self.norm.is_some() { 4 } else { 1 }
+        if self.norm.is_some() { Norm::N_INPUTS } else { 1 }
     }
 
     /// Neurons worked on at a time: whole windows.

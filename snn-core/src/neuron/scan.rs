@@ -163,8 +163,9 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         let part = Part { first: 0, len: n, n, n_steps };
         let (mut state, mut states, mut spikes) =
             (part.zeros(1), part.zeros(n_steps), vec![S::ZERO; cur.len()]);
-        for (to, from) in state.iter_mut().zip(start.iter().flat_map(|start| &start.variables)) {
-            to.copy_from_slice(from);
+        if let Some(start) = start {
+            assert_eq!(start.variables.len(), N, "state variables to start from");
+            state.iter_mut().zip(&start.variables).for_each(|(to, from)| to.copy_from_slice(from));
         }
         let given = Current::Given(cur.as_slice());
         let last = self.run_part((Kept::BeforeMap, &part), &given, state, &mut states, |t, step| {

@@ -183,6 +183,9 @@ pub enum Norm {
 }
 
 impl Norm {
+    /// Inputs of the op: `x`, statistics, gain and shift.
+    pub const N_INPUTS: usize = 4;
+
     /// As an op of its own.
     #[must_use]
     pub fn op<S: Scalar>(self) -> Box<dyn Op<S>> {
