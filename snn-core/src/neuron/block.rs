@@ -9,6 +9,7 @@ use crate::op::{Backward, Op, Saved};
 use crate::ops::{Norm, NormInputs};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use std::borrow::Cow;
 
 /// Neurons that are worked on at a time: their state stays in the first-level cache.
 const CHUNK: usize = 4096;
@@ -109,8 +110,7 @@ impl<'a, D: Dynamics<N>, S: Scalar, const N: usize> Call<'a, D, S, N> {
 
     /// Runs a part from rest; the other arguments are as of [`Scan::run_part`].
     fn run(&self, part: &Part, trace: &mut [Vec<S>; N], into: impl FnMut(usize, &mut dyn FnMut(&mut [S]))) {
-        let cur =
-            self.norm.as_ref().map_or(Current::Given(self.x), |(_, inputs)| Current::Normalized(inputs));
+        let cur = Current { x: self.x, norm: self.norm.as_ref().map(|(_, inputs)| inputs) };
         self.scan.run_part((self.scan.kept_for_backward(), part), &cur, part.zeros(1), trace, into);
     }
 
@@ -155,9 +155,20 @@ impl<'a, D: Dynamics<N>, S: Scalar, const N: usize> Call<'a, D, S, N> {
         self.scan.part_backward(part, trace, g_out, g_cur)
     }
 
-    /// The parts of the sums that the gradient of a normalization takes.
-    fn norm_sums(&self, part: &Part, g_cur: &[&mut [S]]) -> Option<Vec<[S; 2]>> {
-        let (_, inputs) = self.norm.as_ref()?;
+    /// The states of a part that were kept, or those that it has when it runs again.
+    fn states<'s>(&self, part: &Part, saved: &'s Saved<S>) -> [Cow<'s, [S]>; N] {
+        if self.norm.is_none() {
+            let first = part.first / self.around.chunk() * N;
+            return std::array::from_fn(|k| Cow::Borrowed(saved.tensor(first + k).as_slice()));
+        }
+        let (mut states, mut spikes) = (part.zeros(self.n_steps), vec![S::ZERO; part.len]);
+        self.run(part, &mut states, |_, step| step(&mut spikes));
+        states.map(Cow::Owned)
+    }
+
+    /// This part of the sums that the gradients of a normalization take, if they do.
+    fn norm_sums(&self, part: &Part, g_cur: &[&mut [S]], need: &[bool]) -> Option<Vec<[S; 2]>> {
+        let (_, inputs) = self.norm.as_ref().filter(|(norm, _)| norm.takes_sums(need))?;
         let mut sums = inputs.no_sums();
         (0..self.n_steps).for_each(|t| inputs.add_sums(part.at(t).start, g_cur[t], &mut sums));
         Some(sums)
@@ -197,16 +208,9 @@ pub(super) fn backward<D: Dynamics<N>, S: Scalar, const N: usize>(
     let from = (ctx.gy.as_slice(), ctx.saved.small_indices());
     let (g_cur, parts) = build_columns([call.n_steps, call.n], chunk, |first, g_cur| {
         let part = call.part(first);
-        let mut again = part.zeros(if around.norm.is_some() { call.n_steps } else { 0 });
-        let trace = if around.norm.is_some() {
-            let mut spikes = vec![S::ZERO; part.len];
-            call.run(&part, &mut again, |_, step| step(&mut spikes));
-            again.each_ref().map(Vec::as_slice)
-        } else {
-            std::array::from_fn(|k| ctx.saved.tensor(first / chunk * N + k).as_slice())
-        };
-        let g_params = call.run_backward(&part, trace, from, g_cur);
-        (g_params, call.norm_sums(&part, g_cur))
+        let states = call.states(&part, ctx.saved);
+        let g_params = call.run_backward(&part, states.each_ref().map(|s| &s[..]), from, g_cur);
+        (g_params, call.norm_sums(&part, g_cur, ctx.need))
     });
     let (g_params, sums): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
     let (shape, g_params) = (ctx.x[0].shape(), sum_of(&g_params, call.scan.no_params_grad()));

@@ -108,32 +108,19 @@ impl Part {
 }
 
 /// The current of all neurons and steps.
-pub(super) enum Current<'a, S> {
-    /// As it is.
-    Given(&'a [S]),
-    /// What a normalization makes of its input.
-    Normalized(&'a NormInputs<'a, S>),
+pub(super) struct Current<'a, S> {
+    /// It, or what it is made from.
+    pub(super) x: &'a [S],
+    /// What is made of it first.
+    pub(super) norm: Option<&'a NormInputs<'a, S>>,
 }
 
 impl<S: Scalar> Current<'_, S> {
-    /// Asks for what will be read soon.
-    fn ask_for(&self, at: Range<usize>) {
-        match self {
-            Self::Given(cur) => scan::ask_for(&cur[at]),
-            Self::Normalized(inputs) => inputs.ask_for(at),
-        }
-    }
-
     /// Some of it, for which there is room.
     fn row<'a>(&'a self, at: Range<usize>, room: &'a mut [S]) -> &'a [S] {
-        match self {
-            Self::Given(cur) => &cur[at],
-            Self::Normalized(inputs) => {
-                let room = &mut room[..at.len()];
-                inputs.normalize(at.start, room);
-                room
-            }
-        }
+        let Some(norm) = self.norm else { return &self.x[at] };
+        norm.normalize(at.start, room);
+        room
     }
 }
 
@@ -167,7 +154,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
             assert_eq!(start.variables.len(), N, "state variables to start from");
             state.iter_mut().zip(&start.variables).for_each(|(to, from)| to.copy_from_slice(from));
         }
-        let given = Current::Given(cur.as_slice());
+        let given = Current { x: cur.as_slice(), norm: None };
         let last = self.run_part((Kept::BeforeMap, &part), &given, state, &mut states, |t, step| {
             step(&mut spikes[part.at(t)]);
         });
@@ -196,7 +183,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
             let mut trace = trace.each_mut().map(|s| &mut s[row.clone()]);
             let mut state = planes(&mut state);
             if t + 1 < part.n_steps {
-                cur.ask_for(part.at(t + 1));
+                scan::ask_for(&cur.x[part.at(t + 1)]);
             }
             let cur = cur.row(part.at(t), &mut room);
             into(t, &mut |out| self.step((part.site(t), kept), cur, &mut state, &mut trace, out));

@@ -11,11 +11,10 @@
 
 use crate::kernels::channels::{self, Runs};
 use crate::kernels::par::{build_from_zeros, for_row_chunks, map_chunks};
-use crate::kernels::{scan, sums};
+use crate::kernels::sums;
 use crate::op::{Backward, Op, Saved};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
-use std::ops::Range;
 
 /// Frames per parallel task; fixed, so that sums do not depend on the number of threads.
 const FRAMES_PER_TASK: usize = 32;
@@ -214,7 +213,8 @@ impl Norm {
     fn backward<S: Scalar>(self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
         let inputs = self.inputs(ctx.x);
         let len = inputs.layout.frame_len();
-        let parts = map_chunks(inputs.layout.frames, FRAMES_PER_TASK, |frames| {
+        let n_summed = if self.takes_sums(ctx.need) { inputs.layout.frames } else { 0 };
+        let parts = map_chunks(n_summed, FRAMES_PER_TASK, |frames| {
             let mut sums = inputs.no_sums();
             let at = frames.start * len..frames.end * len;
             inputs.add_sums(at.start, &ctx.gy.as_slice()[at], &mut sums);
@@ -223,8 +223,13 @@ impl Norm {
         self.grads(&inputs, &parts, ctx.gy.clone(), ctx.need)
     }
 
-    /// The gradients of all inputs of which some are needed, given the parts of the sums of [`Inputs::add_sums`] and the gradient
-    /// of the output, in whose place that of `x` comes.
+    /// Whether the gradients that are needed take the sums of [`Inputs::add_sums`].
+    pub(crate) fn takes_sums(self, need: &[bool]) -> bool {
+        matches!(self, Self::Own(_)) || need[1..Self::N_INPUTS].contains(&true)
+    }
+
+    /// The gradients of all inputs of which some are needed, given the parts of the sums, if it takes any, and the gradient of the
+    /// output, in whose place that of `x` comes.
     pub(crate) fn grads<S: Scalar>(
         self,
         inputs: &Inputs<'_, S>,
@@ -300,11 +305,6 @@ impl<'a, S: Scalar> Inputs<'a, S> {
             move |v| (v - mean) * slope + shift
         };
         channels::map(self.layout.runs(first), &self.x[first..first + to.len()], &of, to);
-    }
-
-    /// Asks for numbers of `x` that will be read soon.
-    pub(crate) fn ask_for(&self, at: Range<usize>) {
-        scan::ask_for(&self.x[at]);
     }
 
     /// What [`add_sums`](Self::add_sums) begins with.
