@@ -28,10 +28,10 @@ use super::pattern::Pattern;
 use super::spike_matmul::Sparse;
 use crate::scalar::{Real, Scalar};
 use dense::Dense;
-use events::Band;
+use events::{Band, Lists};
 use layout::Rows;
 use links::{Grid, KernelRows, Links};
-use slide::Columns;
+use slide::{Chosen, Columns};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -48,8 +48,8 @@ const SUMMED: usize = 64;
 /// Kernels of so many bytes stay in cache while frame after frame is worked on.
 const KERNEL_BYTES: usize = 128 << 10;
 
-/// Bytes of a band of rows: such a band stays in the first-level cache.
-const BAND_BYTES: usize = 32 << 10;
+/// Bytes of a band of rows, which stays in a second-level cache.
+const BAND_BYTES: usize = 96 << 10;
 
 /// Sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,9 +99,9 @@ impl ConvShape {
         x.numbers().len() / self.in_len()
     }
 
-    /// The events of some frames, those of a channel in a plane.
-    fn events<R: Real>(&self, x: &Sparse<'_, R>, frames: &Range<usize>) -> Events<R> {
-        Events::of(x.numbers(), x.pattern(), frames.start * self.c_in..frames.end * self.c_in)
+    /// Lists the events of some frames, those of a channel in a plane.
+    fn list_events<R: Real>(&self, x: &Sparse<'_, R>, frames: &Range<usize>, events: &mut Events<R>) {
+        events.list(x.numbers(), x.pattern(), frames.start * self.c_in..frames.end * self.c_in);
     }
 
     fn in_len(&self) -> usize {
@@ -290,7 +290,7 @@ impl Part {
         Self { size: conv.shape.output(), unit: 1 }
     }
 
-    /// Bands of rows, of about equal height, as high as fit the first-level cache with so many numbers a row.
+    /// Bands of rows, of about equal height, as high as fit the cache with so many numbers a row.
     fn bands<S>(self, row: usize) -> impl Iterator<Item = Range<usize>> {
         let units = (BAND_BYTES / (row * size_of::<S>() * self.unit)).max(1);
         let [h, all] = [self.size[0], self.size[0].div_ceil(self.unit)];
@@ -365,40 +365,46 @@ impl<'a, R: Real> Product<'a, R> {
     fn for_each_band(&self, x: &Sparse<'_, R>, of: Range<usize>, mut done: impl FnMut(usize, Rows<&[R]>)) {
         let height = self.bands.first().map_or(0, Range::len);
         let (len, step) = (self.grid.of_rows(height).len() * self.pixel, frames_together(&self.kernels));
-        let mut buffer = Aligned::zeros(step.min(of.len()) * len);
+        let beyond = match self.path {
+            Path::ScatterToBands(_, kernel_rows) => kernel_rows.beyond,
+            _ => 0,
+        };
+        let (frame_len, mut lists) = (len + 2 * beyond, Lists::default());
+        let mut buffer = Aligned::zeros(step.min(of.len()) * frame_len);
         for first in of.clone().step_by(step) {
             let some = first..(first + step).min(of.end);
-            let rows = &mut buffer[..some.len() * len];
-            let events = match self.path {
-                Path::Dense(_) => None,
-                _ => Some(self.shape.events(x, &some)),
-            };
+            let rows = &mut buffer[..some.len() * frame_len];
+            if !matches!(self.path, Path::Dense(_)) {
+                self.shape.list_events(x, &some, &mut lists.events);
+            }
             let x = frames(x.numbers(), self.shape.in_len(), first, some.len());
             for band in &self.bands {
                 if !matches!(self.path, Path::Slide(_)) {
-                    layout::fill_pixels(&self.bias, rows);
+                    let rows = rows.chunks_mut(frame_len).map(|rows| &mut rows[beyond..][..len]);
+                    rows.for_each(|rows| layout::fill_pixels(&self.bias, rows));
                 }
-                self.add(x, events.as_ref(), &Band { rows: band.clone(), len }, rows);
+                self.add(x, &mut lists, (band, len), rows);
                 let grid = self.grid.of_rows(band.len());
-                for (k, numbers) in rows.chunks(len).enumerate() {
-                    done(first - of.start + k, Rows { numbers, band: band.clone(), grid, pixel: self.pixel });
+                for (k, rows) in rows.chunks(frame_len).enumerate() {
+                    let (numbers, band) = (&rows[beyond..][..len], band.clone());
+                    done(first - of.start + k, Rows { numbers, band, grid, pixel: self.pixel });
                 }
             }
         }
     }
 
-    /// Adds the products of frames to a band of their rows.
-    fn add(&self, x: &[R], events: Option<&Events<R>>, band: &Band, rows: &mut [R]) {
-        match (&self.path, events) {
-            (Path::Scatter(links), Some(events)) => events::scatter(links, events, &self.kernels, rows),
-            (Path::ScatterToBands(links, kernel_rows), Some(events)) => {
-                events::scatter_to_band(links, kernel_rows, band, events, &self.kernels, rows);
+    /// Adds the products of frames to a band of their rows, of so many numbers.
+    fn add(&self, x: &[R], lists: &mut Lists<R>, (rows, len): (&Range<usize>, usize), to: &mut [R]) {
+        match &self.path {
+            Path::Scatter(links) => events::scatter(links, lists, &self.kernels, to),
+            Path::ScatterToBands(links, kernel_rows) => {
+                let band = Band { links, kernel_rows, rows: rows.clone(), len };
+                events::scatter_to_band(&band, lists, &self.kernels, to);
             }
-            (Path::Slide(columns), Some(events)) => {
-                slide::forward(self.shape, columns, events, &self.kernels, &self.bias, rows);
+            Path::Slide(columns) => {
+                slide::forward(self.shape, columns, lists, &self.kernels, &self.bias, to);
             }
-            (Path::Dense(dense), _) => dense.forward(self.shape, x, &self.kernels, rows, self.pixel),
-            (_, None) => {}
+            Path::Dense(dense) => dense.forward(self.shape, x, &self.kernels, to, self.pixel),
         }
     }
 }
@@ -442,7 +448,7 @@ fn weight_grad_of_rows<R: Real>(
     if !is_sparse(x) {
         let pixel = conv.pixel_out();
         let size = [shape.positions() * pixel, Dense::grad_len(shape)];
-        let sum = sum_over_frames(n_frames, room, size, |of, [rows, room], grad| {
+        let sum = sum_over_frames(n_frames, room, size, |of, [rows, room], _, grad| {
             for (k, numbers) in rows.chunks_mut(size[0]).enumerate() {
                 fill(of.start + k, Rows { numbers, band: 0..output.size[0], grid: output, pixel }, room);
             }
@@ -454,49 +460,52 @@ fn weight_grad_of_rows<R: Real>(
     let (links, pixel, n) = (conv.by_input(), conv.pixel_out(), shape.c_in * conv.by_input().kernel_len);
     let sum = if let Some(kernel_rows) = &links.kernel_rows {
         let bands: Vec<Range<usize>> = part.bands::<R>(links.grid.pitch * pixel).collect();
-        let (above, height) = (kernel_rows.above, bands.first().map_or(0, Range::len));
+        let (beyond, height) = (kernel_rows.beyond, bands.first().map_or(0, Range::len));
         let len = links.grid.of_rows(height).len() * pixel;
-        sum_over_frames(n_frames, room, [above + len, n], |of, [rows, room], grad| {
-            let events = shape.events(x, &of);
+        sum_over_frames(n_frames, room, [len + 2 * beyond, n], |of, [rows, room], lists, grad| {
+            shape.list_events(x, &of, &mut lists.events);
             for band in &bands {
                 let grid = links.grid.of_rows(band.len());
-                // Margins stay zero.
-                for (k, numbers) in rows.chunks_mut(above + len).enumerate() {
-                    let numbers = &mut numbers[above..];
+                // Margins stay zero, and below a band of fewer rows there are others of the one above.
+                for (k, rows) in rows.chunks_mut(len + 2 * beyond).enumerate() {
+                    let numbers = &mut rows[beyond..][..len];
+                    numbers[grid.len() * pixel..].fill(R::ZERO);
                     fill(of.start + k, Rows { numbers, band: band.clone(), grid, pixel }, room);
                 }
-                let band = Band { rows: band.clone(), len };
-                events::gather_by_kernel_row(links, kernel_rows, &band, &events, rows, grad);
+                let band = Band { links, kernel_rows, rows: band.clone(), len };
+                events::gather_by_kernel_rows(&band, lists, rows, grad);
             }
         })
     } else {
         let (len, band) = (links.frame_len, 0..output.size[0]);
-        sum_over_frames(n_frames, room, [len, n], |of, [rows, room], grad| {
+        sum_over_frames(n_frames, room, [len, n], |of, [rows, room], lists, grad| {
+            shape.list_events(x, &of, &mut lists.events);
             for (k, numbers) in rows.chunks_mut(len).enumerate() {
                 fill(of.start + k, Rows { numbers, band: band.clone(), grid: links.grid, pixel }, room);
             }
-            events::gather(links, &shape.events(x, &of), rows, grad);
+            events::gather(links, &lists.events, rows, grad);
         })
     };
     layout::of_input_channels(shape, &sum, links.width)
 }
 
-/// The sum of what `add(frames, [rows, room], sum)` adds for some frames at a time, on all threads. `size` is that of the rows
+/// The sum of what `add(frames, [rows, room], lists, sum)` adds for some frames at a time, on all threads. `size` is that of the rows
 /// of a frame, which `add` finds as it left them or zero, like the room of that many numbers, and that of the sum.
 fn sum_over_frames<R: Real>(
     n_frames: usize,
     room: usize,
     [len, n]: [usize; 2],
-    add: impl Fn(Range<usize>, [&mut [R]; 2], &mut [R]) + Sync,
+    add: impl Fn(Range<usize>, [&mut [R]; 2], &mut Lists<R>, &mut [R]) + Sync,
 ) -> Aligned<R> {
     let parts = par::map_chunks(n_frames, SUMMED, |range| {
         let mut sum = Aligned::zeros(n);
         let step = frames_together(&sum);
         let (mut rows, mut room) = (Aligned::zeros(step.min(range.len()) * len), Aligned::zeros(room));
+        let mut lists = Lists::default();
         for first in range.clone().step_by(step) {
             let some = first..(first + step).min(range.end);
             let rows = &mut rows[..some.len() * len];
-            add(some, [rows, &mut room], &mut sum);
+            add(some, [rows, &mut room], &mut lists, &mut sum);
         }
         sum
     });
@@ -510,17 +519,12 @@ pub fn input_grad<R: Real>(conv: &Conv, w: &[R], gy: &[R]) -> Vec<R> {
     let first = Sparse::new(frames(gy, shape.out_len(), 0, n_frames.min(1)), shape.positions(), None);
     let known = is_sparse(&first).then(|| Sparse::new(gy, shape.positions(), None));
     if let Some(known) = known.filter(is_sparse) {
-        let links = conv.by_output();
-        return input_grad_of_rows(
-            conv,
-            w,
-            n_frames,
-            (links.grid, links.frame_len),
-            |first, kernels, rows| {
-                let planes = first * shape.c_out..(first + rows.len() / links.frame_len) * shape.c_out;
-                events::scatter(links, &Events::of(gy, known.pattern(), planes), kernels, rows);
-            },
-        );
+        let (links, at) = (conv.by_output(), (conv.by_output().grid, conv.by_output().frame_len));
+        return input_grad_of_rows(conv, w, n_frames, at, Lists::default, |first, kernels, rows, lists| {
+            let planes = first * shape.c_out..(first + rows.len() / links.frame_len) * shape.c_out;
+            lists.events.list(gy, known.pattern(), planes);
+            events::scatter(links, lists, kernels, rows);
+        });
     }
     let kernels = conv.dense().kernels_back(shape, w);
     let write = |first: usize, gx: &mut [MaybeUninit<R>]| {
@@ -552,40 +556,43 @@ pub fn input_grad_pooled<R: Real>(
     } else {
         (links.grid, links.frame_len)
     };
-    input_grad_of_rows(conv, w, gy.len() / (shape.c_out * n), (grid, len), |first, kernels, rows| {
-        let mut best = Aligned::zeros(n * pixel);
-        for (i, rows) in rows.chunks_mut(len).enumerate() {
+    let room = || (Aligned::zeros(n * pixel), Chosen::default());
+    let n_frames = gy.len() / (shape.c_out * n);
+    input_grad_of_rows(conv, w, n_frames, (grid, len), room, |first, kernels, rows, (best, room)| {
+        for (i, numbers) in rows.chunks_mut(len).enumerate() {
             let gy = frames(gy, shape.c_out * n, first + i, 1);
-            layout::transpose(gy, n, [shape.c_out, n], &mut best, pixel);
+            layout::transpose(gy, n, [shape.c_out, n], best, pixel);
             let choices = frames(choices, n * pixel, first + i, 1);
             if slides {
-                slide::backward(shape, windows, (&best, choices), kernels, grid, rows);
+                let rows = Rows { numbers, band: 0..shape.input[0], grid, pixel: shape.c_in };
+                slide::backward(shape, windows, (best, choices), kernels, room, rows);
             } else {
-                windows.scatter(&best, choices, links, kernels, rows);
+                windows.scatter(best, choices, links, kernels, numbers);
             }
         }
     })
 }
 
-/// `fill(first, kernels, rows)` adds to the zeros of `rows` the gradient of the inputs in frames from `first` on, of `len`
-/// numbers each, whose pixels are on the grid.
-fn input_grad_of_rows<R: Real>(
+/// `fill(first, kernels, rows, room)` adds to the zeros of `rows` the gradient of the inputs in frames from `first` on, of `len`
+/// numbers each, whose pixels are on the grid; it finds `room` as it left it, or new.
+fn input_grad_of_rows<R: Real, W>(
     conv: &Conv,
     w: &[R],
     n_frames: usize,
     (grid, len): (Grid, usize),
-    fill: impl Fn(usize, &[R], &mut [R]) + Sync,
+    room: impl Fn() -> W + Sync,
+    fill: impl Fn(usize, &[R], &mut [R], &mut W) + Sync,
 ) -> Vec<R> {
     let (shape, links) = (&conv.shape, conv.by_output());
     let (pixel, band) = (links.groups * links.width, 0..shape.input[0]);
     let kernels = layout::taps_first(shape, w, links.width, links.strides[0]);
     let write = |first: usize, gx: &mut [MaybeUninit<R>]| {
         let step = frames_together(&kernels);
-        let mut rows = Aligned::zeros(step.min(gx.len() / shape.in_len()) * len);
+        let (mut rows, mut room) = (Aligned::zeros(step.min(gx.len() / shape.in_len()) * len), room());
         for (i, gx) in gx.chunks_mut(step * shape.in_len()).enumerate() {
             let rows = &mut rows[..gx.len() / shape.in_len() * len];
             rows.fill(R::ZERO);
-            fill(first + i * step, &kernels, rows);
+            fill(first + i * step, &kernels, rows, &mut room);
             for (numbers, gx) in rows.chunks(len).zip(gx.chunks_mut(shape.in_len())) {
                 layout::channels_first(&Rows { numbers, band: band.clone(), grid, pixel }, shape.c_in, gx);
             }

@@ -7,28 +7,29 @@ use crate::vectorized;
 use std::ops::Range;
 
 /// The nonzero numbers of planes of numbers, plane by plane.
+#[derive(Debug, Default)]
 pub(super) struct Events<S> {
     /// For each plane the index of its first event; one more entry at the end.
     starts: Vec<usize>,
+    /// Where they are, and behind the last some that mean nothing.
     sites: Vec<u32>,
     /// None if all are one.
     values: Vec<S>,
 }
 
 impl<S: Scalar> Events<S> {
-    /// Those of some rows of a matrix, each of which is a plane. Values that are all one, as of spikes, are not kept.
+    /// Becomes those of some rows of a matrix, each of which is a plane, in the memory that it has. Values that are all one, as of
+    /// spikes, are not kept.
     ///
     /// # Panics
     /// If a plane has more numbers than `u32` counts.
-    pub(super) fn of(x: &[S], pattern: &Pattern, planes: Range<usize>) -> Self {
-        let mut listed = Self { starts: vec![0], sites: Vec::new(), values: Vec::new() };
-        list(x, pattern, planes, &mut listed);
-        listed
+    pub(super) fn list(&mut self, x: &[S], pattern: &Pattern, planes: Range<usize>) {
+        list(x, pattern, planes, self);
     }
 
     /// Number of events.
     pub(super) fn len(&self) -> usize {
-        self.sites.len()
+        self.starts.last().copied().unwrap_or(0)
     }
 
     /// Sites and values of a plane.
@@ -42,18 +43,6 @@ impl<S: Scalar> Events<S> {
     pub(super) fn pairs(&self, plane: usize) -> impl Iterator<Item = (u32, S)> {
         let (sites, values) = self.of_plane(plane);
         sites.iter().enumerate().map(|(i, &site)| (site, if values.is_empty() { S::ONE } else { values[i] }))
-    }
-
-    /// [`Self::pairs`] of those at some sites.
-    #[inline(always)]
-    pub(super) fn pairs_at(
-        &self,
-        lanes: impl Lanes,
-        plane: usize,
-        at: Range<u32>,
-    ) -> impl Iterator<Item = (u32, S)> {
-        let (sites, values) = self.of_plane(plane);
-        among(lanes, sites, at).map(move |i| (sites[i], if values.is_empty() { S::ONE } else { values[i] }))
     }
 
     /// Sites and values of planes that follow each other; no values stand for ones.
@@ -76,23 +65,30 @@ vectorized! {
     fn list[S: Scalar](lanes; x: &[S], pattern: &Pattern, planes: Range<usize>, listed: &mut Events<S>) {
         let n_sites = pattern.n_cols();
         assert!(u32::try_from(n_sites).is_ok(), "events: {n_sites} sites");
-        let mut room = vec![0; pattern.row_words() * BITS];
+        let (row, mut n) = (pattern.row_words() * BITS, 0);
+        let Events { starts, sites, values } = listed;
+        starts.clear();
+        values.clear();
+        starts.push(0);
         for plane in planes {
-            let mut n = 0;
-            for (k, &word) in pattern.row(plane).iter().enumerate() {
-                n += lanes.write_sites(word, [(k * BITS) as u32, 1], &mut room[n..]);
+            if sites.len() < n + row {
+                sites.resize(2 * n + row, 0);
             }
-            listed.sites.extend_from_slice(&room[..n]);
+            let first = n;
+            for (k, &word) in pattern.row(plane).iter().enumerate() {
+                n += lanes.write_sites(word, [(k * BITS) as u32, 1], &mut sites[n..]);
+            }
             if !pattern.are_ones() {
                 let x = &x[plane * n_sites..][..n_sites];
-                listed.values.extend(room[..n].iter().map(|&site| x[site as usize]));
+                values.extend(sites[first..n].iter().map(|&site| x[site as usize]));
             }
-            listed.starts.push(listed.sites.len());
+            starts.push(n);
         }
     }
 }
 
 /// The events of some planes, site by site.
+#[derive(Debug, Default)]
 pub(super) struct BySite<S> {
     /// For each site the index of its first event; two more entries at the end.
     starts: Vec<u32>,
@@ -102,12 +98,7 @@ pub(super) struct BySite<S> {
 }
 
 impl<S: Scalar> BySite<S> {
-    /// Nothing yet.
-    pub(super) fn new(n_sites: usize) -> Self {
-        Self { starts: vec![0; n_sites + 2], origins: Vec::new(), values: Vec::new() }
-    }
-
-    /// Takes the events of `planes`; within a site they stay in the order of planes. An event at `site` of the k-th of them
+    /// Takes the events of `planes` of so many sites; within a site they stay in the order of planes. An event at `site` of the k-th of them
     /// has the origin `origin(k, site)`.
     ///
     /// # Panics
@@ -117,11 +108,12 @@ impl<S: Scalar> BySite<S> {
     pub(super) fn sort(
         &mut self,
         events: &Events<S>,
-        planes: Range<usize>,
+        (planes, n_sites): (Range<usize>, usize),
         origin: impl Fn(usize, usize) -> usize,
     ) {
         let all = events.starts[planes.start]..events.starts[planes.end];
-        self.starts.fill(0);
+        self.starts.clear();
+        self.starts.resize(n_sites + 2, 0);
         events.sites[all.clone()].iter().for_each(|&site| self.starts[site as usize + 2] += 1);
         for i in 2..self.starts.len() {
             self.starts[i] += self.starts[i - 1];
@@ -169,14 +161,20 @@ mod tests {
     #[test]
     fn values_are_kept_unless_all_are_one() {
         let x = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0_f32];
-        let of = |x: &[f32]| Events::of(x, &Pattern::of(x, 5), 0..2);
+        let of = |x: &[f32]| {
+            let mut events = Events::default();
+            for _ in 0..2 {
+                events.list(x, &Pattern::of(x, 5), 0..2);
+            }
+            events
+        };
         let (ones, twos) = (of(&x), of(&x.map(|v| 2.0 * v)));
         assert_eq!(ones.of_planes(0..2), (&[1, 2, 4, 4][..], &[][..]));
         assert_eq!(twos.of_plane(1), (&[4][..], &[2.0][..]));
-        let mut by_site = BySite::new(5);
-        by_site.sort(&ones, 0..2, |plane, _| 10 * plane);
+        let mut by_site = BySite::default();
+        by_site.sort(&ones, (0..2, 5), |plane, _| 10 * plane);
         assert_eq!(by_site.of(4), (&[][..], &[0, 10][..]));
-        by_site.sort(&twos, 0..2, |plane, _| 10 * plane);
+        by_site.sort(&twos, (0..2, 5), |plane, _| 10 * plane);
         assert_eq!(by_site.of(4), (&[2.0; 2][..], &[0, 10][..]));
     }
 }

@@ -72,6 +72,16 @@ pub(super) fn slides(taps: usize, width: usize) -> bool {
     width.is_multiple_of(16) && with_slide_sizes!(is_slide_size, (taps, width / 16))
 }
 
+/// How many rows of so many numbers have room in the registers of AVX-512, beside what is added to them.
+pub(super) fn rows_in_registers(len: usize) -> usize {
+    match len.div_ceil(16) {
+        0..=5 => 5,
+        6..=8 => 3,
+        9..=10 => 2,
+        _ => 1,
+    }
+}
+
 /// Sums that slide over the steps of a column, see [`Lanes::slide`].
 #[derive(Clone, Copy, Debug)]
 pub struct Slide<'a, S> {
@@ -137,6 +147,20 @@ pub trait Lanes: Copy {
             add_rows(size, (&x[start as usize..], x_stride), (&mut *y, y_stride), |x: &[f32], y| {
                 y.iter_mut().zip(x).for_each(|(y, &x)| *y = a.mul_add(x, *y));
             });
+        }
+    }
+
+    /// [`Lanes::add_to_many`].
+    fn add_to_many_f32(
+        self,
+        (a, starts): (&[f32], &[u32]),
+        x: (&[f32], usize),
+        (y, y_stride): (&mut [f32], usize),
+        size: [usize; 2],
+    ) {
+        for (i, &start) in starts.iter().enumerate() {
+            let a = if a.is_empty() { 1.0 } else { a[i] };
+            self.add_rows_f32(a, x, (&mut y[start as usize..], y_stride), size);
         }
     }
 
@@ -264,6 +288,29 @@ pub trait Lanes: Copy {
             }
         } else if let (Some(a), Some(x), Some(y)) = (as_f32(a), as_f32(x), as_f32_mut(y)) {
             self.add_many_f32((a, starts), (x, x_stride), (y, y_stride), size);
+        }
+    }
+
+    /// [`Lanes::add_rows`] to several `y`, which begin at `starts` in one slice, one after the other. An empty `a` stands for
+    /// ones.
+    ///
+    /// # Panics
+    /// If a slice does not hold them.
+    #[inline(always)]
+    fn add_to_many<S: Scalar>(
+        self,
+        (a, starts): (&[S], &[u32]),
+        (x, x_stride): (&[S], usize),
+        (y, y_stride): (&mut [S], usize),
+        size: [usize; 2],
+    ) {
+        if TypeId::of::<S>() != TypeId::of::<f32>() {
+            for (i, &start) in starts.iter().enumerate() {
+                let a = if a.is_empty() { S::ONE } else { a[i] };
+                self.add_rows(a, (x, x_stride), (&mut y[start as usize..], y_stride), size);
+            }
+        } else if let (Some(a), Some(x), Some(y)) = (as_f32(a), as_f32(x), as_f32_mut(y)) {
+            self.add_to_many_f32((a, starts), (x, x_stride), (y, y_stride), size);
         }
     }
 
@@ -880,6 +927,26 @@ pub mod x86 {
         }
 
         #[inline(always)]
+        fn add_to_many_f32(
+            self,
+            a: (&[f32], &[u32]),
+            (x, x_stride): (&[f32], usize),
+            (y, y_stride): (&mut [f32], usize),
+            [rows, len]: [usize; 2],
+        ) {
+            for first in (0..len).step_by(160) {
+                let (mut row, len) = (0, 160.min(len - first));
+                while row < rows {
+                    let (x, y) = (
+                        (&x[row * x_stride + first..], x_stride),
+                        (&mut y[row * y_stride + first..], y_stride),
+                    );
+                    row += add_rows_to_many(self, a, x, y, [rows - row, len]);
+                }
+            }
+        }
+
+        #[inline(always)]
         fn slide_f32(self, slide: &Slide<'_, f32>, to: (&mut [f32], usize)) {
             macro_rules! in_registers {
                 ([$(($taps:literal, $n:literal))+] $size:expr) => {
@@ -1430,39 +1497,45 @@ pub mod x86 {
         }
     }
 
-    /// [`Lanes::add_many_f32`] for as many of the rows as have room in registers, of at most 160 numbers; returns how many.
-    #[inline(always)]
-    fn add_rows_of_many(
-        lanes: Avx512,
-        a: (&[f32], &[u32]),
-        x: (&[f32], usize),
-        y: (&mut [f32], usize),
-        [rows, len]: [usize; 2],
-    ) -> usize {
-        let n = len.div_ceil(16);
-        match (rows, n) {
-            (5.., ..=5) => {
-                in_registers!(add_five, n of [1 2 3 4] or 5, (lanes, a, x, y, len));
-                5
+    /// A function that does what a block of so many rows, each of so many registers, does for as many of the rows as have room
+    /// in registers, of at most 160 numbers; it returns how many.
+    macro_rules! by_blocks {
+        ($(#[$meta:meta])* $name:ident, $block:ident, $one:ident $two:ident $three:ident $five:ident) => {
+            $(#[$meta])*
+            #[inline(always)]
+            fn $name(
+                lanes: Avx512,
+                a: (&[f32], &[u32]),
+                x: (&[f32], usize),
+                y: (&mut [f32], usize),
+                [rows, len]: [usize; 2],
+            ) -> usize {
+                let n = len.div_ceil(16);
+                match (rows, n) {
+                    (5.., ..=5) => {
+                        in_registers!($five, n of [1 2 3 4] or 5, (lanes, a, x, y, len));
+                        5
+                    }
+                    (3.., ..=8) => {
+                        in_registers!($three, n of [1 2 3 4 5 6 7] or 8, (lanes, a, x, y, len));
+                        3
+                    }
+                    (2.., _) => {
+                        in_registers!($two, n of [1 2 3 4 5 6 7 8 9] or 10, (lanes, a, x, y, len));
+                        2
+                    }
+                    _ => {
+                        in_registers!($one, n of [1 2 3 4 5 6 7 8 9] or 10, (lanes, a, x, y, len));
+                        1
+                    }
+                }
             }
-            (3.., ..=8) => {
-                in_registers!(add_three, n of [1 2 3 4 5 6 7] or 8, (lanes, a, x, y, len));
-                3
-            }
-            (2.., _) => {
-                in_registers!(add_two, n of [1 2 3 4 5 6 7 8 9] or 10, (lanes, a, x, y, len));
-                2
-            }
-            _ => {
-                in_registers!(add_one, n of [1 2 3 4 5 6 7 8 9] or 10, (lanes, a, x, y, len));
-                1
-            }
-        }
-    }
-
-    /// A function for a number of rows.
-    macro_rules! add_some {
-        ($name:ident, $rows:literal) => {
+            by_blocks!($block, $one, 1);
+            by_blocks!($block, $two, 2);
+            by_blocks!($block, $three, 3);
+            by_blocks!($block, $five, 5);
+        };
+        ($block:ident, $name:ident, $rows:literal) => {
             #[inline(always)]
             fn $name<const N: usize>(
                 _: Avx512,
@@ -1472,14 +1545,54 @@ pub mod x86 {
                 len: usize,
             ) {
                 // SAFETY: there is an `Avx512`, so the CPU has AVX-512F.
-                unsafe { add_block::<$rows, N>(a, x, y, len) };
+                unsafe { $block::<$rows, N>(a, x, y, len) };
             }
         };
     }
-    add_some!(add_one, 1);
-    add_some!(add_two, 2);
-    add_some!(add_three, 3);
-    add_some!(add_five, 5);
+    by_blocks!(
+        /// [`Lanes::add_many_f32`].
+        add_rows_of_many, add_block, add_one add_two add_three add_five
+    );
+    by_blocks!(
+        /// [`Lanes::add_to_many_f32`].
+        add_rows_to_many, add_block_to_many, to_many_one to_many_two to_many_three to_many_five
+    );
+
+    /// [`Lanes::add_to_many_f32`] with `R` runs of `N` registers, of which the last may be used in part: what is added stays in
+    /// registers.
+    #[target_feature(enable = "avx512f")]
+    fn add_block_to_many<const R: usize, const N: usize>(
+        (a, starts): (&[f32], &[u32]),
+        (x, x_stride): (&[f32], usize),
+        (y, y_stride): (&mut [f32], usize),
+        len: usize,
+    ) {
+        let reach = |stride: usize| (R - 1) * stride + len;
+        assert!(len.div_ceil(16) == N && reach(x_stride) <= x.len() && reach(y_stride) <= y.len());
+        assert!(a.is_empty() || a.len() == starts.len());
+        let last_start = y.len() - reach(y_stride);
+        let rest = u16::MAX >> (16 * N - len);
+        // SAFETY: the runs have `len` numbers, of which `rest` selects those in the last register; `x` holds them, as asserted,
+        // and `y` for each start up to `last_start`.
+        unsafe {
+            let mut added = [[_mm512_setzero_ps(); N]; R];
+            for (row, added) in added.iter_mut().enumerate() {
+                *added = load_run(x.as_ptr().add(row * x_stride), rest);
+            }
+            for (i, &start) in starts.iter().enumerate() {
+                assert!(start as usize <= last_start);
+                let a = a.get(i).map(|&a| _mm512_set1_ps(a));
+                for (row, added) in added.iter().enumerate() {
+                    let y = y.as_mut_ptr().add(start as usize + row * y_stride);
+                    for i in 0..N {
+                        let (lanes, y) = (if i < N - 1 { u16::MAX } else { rest }, y.add(16 * i));
+                        let product = a.map_or(added[i], |a| _mm512_mul_ps(a, added[i]));
+                        store_lanes(y, lanes, _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, y), product));
+                    }
+                }
+            }
+        }
+    }
 
     /// [`Lanes::add_many_f32`] with `R` runs of `N` registers, of which the last may be used in part: all sums are in registers.
     #[target_feature(enable = "avx512f")]
@@ -1644,6 +1757,58 @@ pub mod x86 {
                 }
                 _mm256_maskstore_ps(y.add(8 * (N - 1)), rest, sum[N - 1]);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    vectorized! {
+        fn add_many[S: Scalar](
+            lanes; a: &[S], starts: &[u32], x: (&[S], usize), y: (&mut [S], usize), size: [usize; 2],
+        ) {
+            lanes.add_many((a, starts), x, y, size);
+        }
+    }
+
+    vectorized! {
+        fn add_to_many[S: Scalar](
+            lanes; a: &[S], starts: &[u32], x: (&[S], usize), y: (&mut [S], usize), size: [usize; 2],
+        ) {
+            lanes.add_to_many((a, starts), x, y, size);
+        }
+    }
+
+    /// Small whole numbers: sums of their products are exact.
+    fn numbers(n: usize, seed: u64) -> Vec<f32> {
+        (0..n as u64).map(|i| (crate::rng::counter_uniform(seed, i) * 9.0).floor() - 4.0).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn rows_in_registers_are_added_like_rows_in_memory(
+            rows in 0_usize..8, len in 1_usize..200, starts in prop::collection::vec(0_u32..50, 0..6), ones: bool, seed: u64,
+        ) {
+            let stride = len + 3;
+            let many = numbers(rows * stride + len + 50, seed);
+            let one = numbers(rows * stride + len, seed ^ 1);
+            let a = if ones { Vec::new() } else { numbers(starts.len(), seed ^ 2) };
+            let (mut gathered, mut scattered) = (one.clone(), many.clone());
+            for (i, &start) in starts.iter().enumerate() {
+                let a = a.get(i).copied().unwrap_or(1.0);
+                for at in (0..rows * stride).filter(|at| at % stride < len) {
+                    gathered[at] += a * many[start as usize + at];
+                    scattered[start as usize + at] += a * one[at];
+                }
+            }
+            let (mut got, mut got_many) = (one.clone(), many.clone());
+            add_many(&a, &starts, (&many, stride), (&mut got, stride), [rows, len]);
+            add_to_many(&a, &starts, (&one, stride), (&mut got_many, stride), [rows, len]);
+            prop_assert_eq!(got, gathered);
+            prop_assert_eq!(got_many, scattered);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::layout::to_u32;
 use super::links::{KernelRows, Links};
 use crate::kernels::events::{self, BySite, Events};
+use crate::kernels::simd;
 use crate::scalar::Scalar;
 use crate::vectorized;
 use std::ops::Range;
@@ -15,54 +16,80 @@ pub(super) fn are_many(links: &Links, n_events: usize, n_frames: usize) -> bool 
     links.groups == 1 && n_events >= SORT_ABOVE * links.sites() * n_frames
 }
 
+/// Lists that are made anew frame after frame, in memory that is taken once.
+#[derive(Debug, Default)]
+pub(super) struct Lists<S> {
+    /// What is not zero; the planes are those of channels.
+    pub(super) events: Events<S>,
+    pub(super) by_site: BySite<S>,
+    /// Where the kernels of events begin.
+    starts: Vec<u32>,
+    /// The events of each step of a column.
+    pub(super) steps: Vec<Range<usize>>,
+}
+
 /// Adds to each frame of `rows` the kernels of the events, times their values.
 ///
-/// `kernels` `[channels][kernel]`, `rows` `[F][frame]`; the planes of the events are those of channels.
-pub(super) fn scatter<S: Scalar>(links: &Links, events: &Events<S>, kernels: &[S], rows: &mut [S]) {
-    if are_many(links, events.len(), rows.len() / links.frame_len) {
-        scatter_by_site(links, events, kernels, rows);
+/// `kernels` `[channels][kernel]`, `rows` `[F][frame]`.
+pub(super) fn scatter<S: Scalar>(links: &Links, lists: &mut Lists<S>, kernels: &[S], rows: &mut [S]) {
+    if are_many(links, lists.events.len(), rows.len() / links.frame_len) {
+        scatter_by_site(links, lists, kernels, rows);
     } else {
-        scatter_by_channel(links, events, kernels, rows);
+        scatter_by_channel(links, &lists.events, kernels, rows);
     }
 }
 
-/// Rows of the output of each frame, with so many numbers a frame, one frame behind the other.
+/// Rows of the output of each frame, with so many numbers a frame, one frame behind the other. Before and behind those of each
+/// there are [`KernelRows::beyond`] more for what kernels reach beyond them.
 #[derive(Clone, Debug)]
-pub(super) struct Band {
+pub(super) struct Band<'a> {
+    pub(super) links: &'a Links,
+    pub(super) kernel_rows: &'a KernelRows,
     pub(super) rows: Range<usize>,
     pub(super) len: usize,
 }
 
+impl Band<'_> {
+    /// Where a kernel meets each of some sites; of one that it meets in none of the rows, a number without a meaning.
+    #[inline(always)]
+    fn starts(&self, sites: &[u32], starts: &mut Vec<u32>) {
+        let before = to_u32(self.rows.start * self.links.strides[1]);
+        starts.clear();
+        starts.extend(sites.iter().map(|&site| self.kernel_rows.starts[site as usize].wrapping_sub(before)));
+    }
+
+    /// Numbers of a frame with what is before and behind them.
+    pub(super) fn frame_len(&self) -> usize {
+        self.len + 2 * self.kernel_rows.beyond
+    }
+}
+
 vectorized! {
-    /// [`scatter`] for some rows of the output, which may stay in the first-level cache where whole frames do not.
+    /// [`scatter`] for some rows of the output of each frame, which may stay in cache where whole frames do not.
     pub(super) fn scatter_to_band[S: Scalar](
-        lanes; links: &Links, kernel_rows: &KernelRows, band: &Band, events: &Events<S>, kernels: &[S], rows: &mut [S],
+        lanes; band: &Band<'_>, lists: &mut Lists<S>, kernels: &[S], rows: &mut [S],
     ) {
+        let (links, Lists { events, starts, .. }) = (band.links, lists);
         let [len, stride] = links.strides;
-        let (height, above) = (band.rows.len(), to_u32(band.rows.start));
-        let before = to_u32(kernel_rows.above + band.rows.start * stride);
-        for (frame, rows) in rows.chunks_mut(band.len).enumerate() {
+        for (frame, rows) in rows.chunks_mut(band.frame_len()).enumerate() {
             for (channel, kernel) in kernels.chunks(links.kernel_len).enumerate() {
-                let met = kernel_rows.sites(&band.rows, 0..links.kernel_len / len);
-                for (site, value) in events.pairs_at(lanes, frame * links.channels + channel, met) {
-                    let first = kernel_rows.first[site as usize] - above.cast_signed();
-                    let skipped = usize::try_from(-first).unwrap_or(0);
-                    let n = (links.kernel_len / len).min(height.saturating_add_signed(-(first as isize))) - skipped;
-                    let start = (kernel_rows.starts[site as usize] + to_u32(skipped * stride) - before) as usize;
-                    lanes.add_rows(value, (&kernel[skipped * len..], len), (&mut rows[start..], stride), [n, len]);
-                }
+                let (sites, values) = events.of_plane(frame * links.channels + channel);
+                let n = kernel.len() / len;
+                let met = events::among(lanes, sites, band.kernel_rows.sites(&band.rows, 0..n));
+                band.starts(&sites[met.clone()], starts);
+                let values = if values.is_empty() { &[] } else { &values[met] };
+                lanes.add_to_many((values, starts), (kernel, len), (&mut *rows, stride), [n, len]);
             }
         }
     }
 }
 
 vectorized! {
-    fn scatter_by_site[S: Scalar](lanes; links: &Links, events: &Events<S>, kernels: &[S], rows: &mut [S]) {
-        let [stride, frame_stride] = links.strides;
-        let mut by_site = BySite::new(links.sites());
+    fn scatter_by_site[S: Scalar](lanes; links: &Links, lists: &mut Lists<S>, kernels: &[S], rows: &mut [S]) {
+        let ([stride, frame_stride], Lists { events, by_site, .. }) = (links.strides, lists);
         for (frame, rows) in rows.chunks_mut(links.frame_len).enumerate() {
             let planes = frame * links.channels..(frame + 1) * links.channels;
-            by_site.sort(events, planes, |plane, _| plane * links.kernel_len);
+            by_site.sort(events, (planes, links.sites()), |plane, _| plane * links.kernel_len);
             for site in 0..links.sites() {
                 let of_site = by_site.of(site);
                 if of_site.1.is_empty() {
@@ -95,23 +122,24 @@ vectorized! {
 }
 
 vectorized! {
-    /// [`gather`] from some rows of the output of each frame, with [`KernelRows::above`] numbers before them; a row of a kernel
-    /// is summed in registers.
-    pub(super) fn gather_by_kernel_row[S: Scalar](
-        lanes; links: &Links, kernel_rows: &KernelRows, band: &Band, events: &Events<S>, rows: &[S], kernels: &mut [S],
+    /// [`gather`] from some rows of the output of each frame, of which the other numbers are zero. As many rows of a kernel as
+    /// have room are summed in registers.
+    pub(super) fn gather_by_kernel_rows[S: Scalar](
+        lanes; band: &Band<'_>, lists: &mut Lists<S>, rows: &[S], kernels: &mut [S],
     ) {
-        let ([len, stride], mut starts) = (links.strides, Vec::new());
-        let before = to_u32(band.rows.start * stride);
-        for (frame, rows) in rows.chunks(kernel_rows.above + band.len).enumerate() {
+        let (links, Lists { events, starts, .. }) = (band.links, lists);
+        let [len, stride] = links.strides;
+        let (n, at_once) = (links.kernel_len / len, simd::rows_in_registers(len));
+        for (frame, rows) in rows.chunks(band.frame_len()).enumerate() {
             for (channel, kernel) in kernels.chunks_mut(links.kernel_len).enumerate() {
                 let (sites, values) = events.of_plane(frame * links.channels + channel);
-                starts.clear();
-                // Of a site that none of the rows meets, this may be a number without a meaning.
-                starts.extend(sites.iter().map(|&site| kernel_rows.starts[site as usize].wrapping_sub(before)));
-                for (row, to) in kernel.chunks_mut(len).enumerate() {
-                    let met = events::among(lanes, sites, kernel_rows.sites(&band.rows, row..row + 1));
+                band.starts(sites, starts);
+                for (row, to) in (0..n).step_by(at_once).zip(kernel.chunks_mut(at_once * len)) {
+                    let some = row..(row + at_once).min(n);
+                    let met = events::among(lanes, sites, band.kernel_rows.sites(&band.rows, some.clone()));
                     let values = if values.is_empty() { &[] } else { &values[met.clone()] };
-                    lanes.add_many((values, &starts[met]), (&rows[row * stride..], len), (to, len), [1, len]);
+                    let from = (&rows[row * stride..], stride);
+                    lanes.add_many((values, &starts[met]), from, (to, len), [some.len(), len]);
                 }
             }
         }

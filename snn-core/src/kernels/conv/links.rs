@@ -56,13 +56,13 @@ pub(super) struct Links {
 /// How rows of kernels meet rows of the output.
 #[derive(Debug)]
 pub(super) struct KernelRows {
-    /// For each site the row of the output that the first row of a kernel meets; it may lie before the frame.
-    pub(super) first: Vec<i32>,
-    /// For each site where that is in a frame with [`Self::above`] numbers before it: what a row further down meets is a stride
-    /// behind.
+    /// For each site where the first row of a kernel meets a frame with [`Self::beyond`] numbers before it: what a row further
+    /// down meets is a stride behind.
     pub(super) starts: Vec<u32>,
-    /// Numbers of as many rows as a kernel has beside its last.
-    pub(super) above: usize,
+    /// Numbers of as many rows as a kernel has beside one: what it may reach beyond a frame, above and below.
+    pub(super) beyond: usize,
+    /// The row of the output that the first row of a kernel meets at the first site; it may lie before the frame.
+    top: isize,
     /// Height and width of the input.
     size: [usize; 2],
 }
@@ -73,9 +73,8 @@ impl KernelRows {
     pub(super) fn sites(&self, band: &Range<usize>, kernel: Range<usize>) -> Range<u32> {
         let [h, w] = self.size;
         // An input row further down meets an output row further down.
-        let top = self.first[0] as isize;
         let y = |row: usize, kernel_row: usize| {
-            let y = row.cast_signed() - kernel_row.cast_signed() - top;
+            let y = row.cast_signed() - kernel_row.cast_signed() - self.top;
             to_u32(usize::try_from(y).unwrap_or(0).min(h) * w)
         };
         y(band.start + 1, kernel.end)..y(band.end, kernel.start)
@@ -236,20 +235,18 @@ impl Links {
             return None;
         }
         let [len, frame_stride] = self.strides.map(to_u32);
-        let above = (shape.kernel[0] - 1) * self.strides[1];
-        u32::try_from(above + self.frame_len).ok()?;
+        let beyond = (shape.kernel[0] - 1) * self.strides[1];
+        u32::try_from(2 * beyond + self.frame_len).ok()?;
         let start = |site: usize| {
             let patch = self.of(site)[0];
-            to_u32(above) + patch.frame - patch.kernel / len * frame_stride
+            to_u32(beyond) + patch.frame - patch.kernel / len * frame_stride
         };
-        let first = |site: usize| {
-            let patch = self.of(site)[0];
-            (patch.frame / frame_stride).cast_signed() - (patch.kernel / len).cast_signed()
-        };
+        let first = self.of(0)[0];
+        let top = (first.frame / frame_stride).cast_signed() - (first.kernel / len).cast_signed();
         Some(KernelRows {
-            first: (0..self.sites()).map(first).collect(),
             starts: (0..self.sites()).map(start).collect(),
-            above,
+            beyond,
+            top: top as isize,
             size: shape.input,
         })
     }

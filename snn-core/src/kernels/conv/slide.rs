@@ -1,9 +1,9 @@
 //! The event path where many events meet one output: the sums of a column of outputs slide down the frame in registers.
 
-use super::links::Grid;
+use super::events::Lists;
+use super::layout::Rows;
 use super::{ConvShape, Windows, layout};
 use crate::kernels::aligned::Aligned;
-use crate::kernels::events::{BySite, Events};
 use crate::kernels::simd::{Slide, slides};
 use crate::scalar::{Real, Scalar};
 use crate::vectorized;
@@ -43,6 +43,17 @@ pub(super) fn kernels<S: Scalar>(shape: &ConvShape, w: &[S], pixel: usize) -> Al
     kernels
 }
 
+/// What windows chose in a column of them, in memory that is taken once.
+#[derive(Debug, Default)]
+pub(super) struct Chosen<R> {
+    starts: Vec<u32>,
+    values: Vec<R>,
+    /// For each entry of each window the end of what was chosen there; the first entry is zero.
+    ends: Vec<usize>,
+    steps: Vec<Range<usize>>,
+    zeros: Vec<R>,
+}
+
 /// The columns of an output.
 pub(super) struct Columns {
     /// Height and number.
@@ -63,20 +74,19 @@ vectorized! {
     /// Writes these columns of the convolution of the events of each frame to `rows` `[F][positions][pixel]`; all begin with
     /// `bias` `[pixel]`.
     pub(super) fn forward[S: Scalar](
-        lanes; shape: &ConvShape, columns: &Columns, events: &Events<S>, kernels: &[S], bias: &[S], rows: &mut [S],
+        lanes; shape: &ConvShape, columns: &Columns, lists: &mut Lists<S>, kernels: &[S], bias: &[S], rows: &mut [S],
     ) {
         let ([h, w], [kh, kw], pixel) = (columns.size, shape.kernel, bias.len());
-        let mut by_site = BySite::new(shape.plane());
-        let mut steps = Vec::new();
+        let Lists { events, by_site, steps, .. } = lists;
         for (frame, rows) in rows.chunks_mut(h * w * pixel).enumerate() {
             let planes = frame * shape.c_in..(frame + 1) * shape.c_in;
-            by_site.sort(events, planes, |plane, site| plane * kh * kw * pixel + columns.origins[site]);
+            by_site.sort(events, (planes, shape.plane()), |plane, site| plane * kh * kw * pixel + columns.origins[site]);
             let (values, starts) = by_site.all();
             for x in 0..w {
                 steps.clear();
                 steps.extend(met(shape, h, x).map(|sites| by_site.range(sites)));
                 let back = layout::to_u32(x * kh * pixel);
-                let (steps, skipped) = (&steps[..], kh - 1);
+                let (steps, skipped) = (&*steps, kh - 1);
                 let slide =
                     Slide { kernels, starts, values, back, steps, taps: kh, skipped, adds: false, bias };
                 lanes.slide(&slide, (&mut rows[x * pixel..], w * pixel));
@@ -86,28 +96,29 @@ vectorized! {
 }
 
 vectorized! {
-    /// Adds to the rows of an input frame the kernels of the entries that windows chose, times the numbers of
-    /// `best` `[windows][pixel]`.
+    /// Adds to the rows of an input frame the kernels of the entries that windows chose, times their numbers:
+    /// `chosen` `[windows][pixel]` and the choices.
     ///
-    /// `kernels` `[C_out][kh][kw · C_in and zeros up to whole registers]`; the grid has margins for what reaches into the
-    /// padding.
+    /// `kernels` `[C_out][kh][kw · C_in and zeros up to whole registers]`; the grid of the rows has margins for what reaches into
+    /// the padding.
     pub(super) fn backward[R: Real](
-        lanes; shape: &ConvShape, windows: &Windows, chosen: (&[R], &[u8]), kernels: &[R], grid: Grid, rows: &mut [R],
+        lanes; shape: &ConvShape, windows: &Windows, chosen: (&[R], &[u8]), kernels: &[R], room: &mut Chosen<R>, rows: Rows<&mut [R]>,
     ) {
         let ([down, across], [kh, kw]) = (windows.size, windows.kernel);
         let (taps, n, pixel) = (shape.kernel[0], kh * kw, chosen.0.len() / windows.count());
-        let kernel_len = kernels.len() / shape.c_out;
-        let bias = vec![R::ZERO; kernel_len / taps];
-        let (mut starts, mut values, mut ends, mut steps) = (Vec::new(), Vec::new(), vec![0], Vec::new());
+        let (kernel_len, to_next_row) = (kernels.len() / shape.c_out, rows.grid.pitch * rows.pixel);
+        let Chosen { starts, values, ends, steps, zeros } = room;
+        zeros.resize(kernel_len / taps, R::ZERO);
         for x in 0..across {
             starts.clear();
             values.clear();
-            ends.truncate(1);
+            ends.clear();
+            ends.push(0);
             for window in (x..windows.count()).step_by(across) {
                 let at = window * pixel..(window + 1) * pixel;
                 let (best, choices) = (&chosen.0[at.clone()], &chosen.1[at]);
                 for k in (0..=u8::MAX).take(n) {
-                    lanes.append_chosen(best, choices, k, kernel_len, &mut starts, &mut values);
+                    lanes.append_chosen(best, choices, k, kernel_len, starts, values);
                     ends.push(starts.len());
                 }
             }
@@ -117,10 +128,9 @@ vectorized! {
                 steps.extend((0..down * kh).map(|row| ends[of_row(row)]..ends[of_row(row) + 1]));
                 // Behind the last row of the output the sums of as many rows of the input as a kernel has are complete.
                 steps.resize(shape.input[0] + shape.padding[0], 0..0);
-                let (starts, values, steps, skipped) = (&starts, &values, &steps, shape.padding[0]);
-                let bias = &bias;
+                let (starts, values, steps, bias, skipped) = (&*starts, &*values, &*steps, &*zeros, shape.padding[0]);
                 let slide = Slide { kernels, starts, values, back: 0, steps, taps, skipped, adds: true, bias };
-                lanes.slide(&slide, (&mut rows[(x * kw + column) * shape.c_in..], grid.pitch * shape.c_in));
+                lanes.slide(&slide, (&mut rows.numbers[(x * kw + column) * rows.pixel..], to_next_row));
             }
         }
     }
