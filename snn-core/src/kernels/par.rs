@@ -79,33 +79,59 @@ pub fn build_from_zeros<S: Scalar>(
     unsafe { build_rows(n_rows, row_len, chunk, write) }
 }
 
-/// `n_rows` rows of `row_len` zeros, of which `f(first, part)` works on a part of each, at most `chunk` columns from `first` on, on
-/// all threads; with what `f` returned, in order.
+/// A part of each of some rows, which becomes zeros where it is first asked for: it is in cache then.
+#[derive(Debug)]
+pub struct Columns<'a, S> {
+    rows: Vec<&'a mut [MaybeUninit<S>]>,
+    /// Whether a row has numbers.
+    written: Vec<bool>,
+}
+
+impl<S: Scalar> Columns<'_, S> {
+    /// The part of row `i`: zeros at first.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&mut self, i: usize) -> &mut [S] {
+        let row = &mut *self.rows[i];
+        if !std::mem::replace(&mut self.written[i], true) {
+            return zeros(row);
+        }
+        // SAFETY: zeros were written when the row was first asked for.
+        unsafe { &mut *(std::ptr::from_mut(row) as *mut [S]) }
+    }
+}
+
+/// `n_rows` rows of `row_len` zeros, of which `f(first, columns)` works on at most `chunk` columns from `first` on, on all
+/// threads; with what `f` returned, in order.
 ///
 /// # Panics
 /// If `chunk` is zero.
 pub fn build_columns<S: Scalar, R: Send>(
     [n_rows, row_len]: [usize; 2],
     chunk: usize,
-    f: impl Fn(usize, &mut [&mut [S]]) -> R + Sync,
+    f: impl Fn(usize, &mut Columns<'_, S>) -> R + Sync,
 ) -> (Vec<S>, Vec<R>) {
     let n = n_rows * row_len;
     let mut numbers = Vec::with_capacity(n);
-    let rows = || (0..row_len.div_ceil(chunk)).map(|_| Vec::with_capacity(n_rows));
-    let mut parts: Vec<Vec<&mut [MaybeUninit<S>]>> = rows().collect();
+    let no_rows = |_| Columns { rows: Vec::with_capacity(n_rows), written: vec![false; n_rows] };
+    let mut parts: Vec<Columns<'_, S>> = (0..row_len.div_ceil(chunk)).map(no_rows).collect();
     for row in numbers.spare_capacity_mut()[..n].chunks_mut(row_len.max(1)) {
-        parts.iter_mut().zip(row.chunks_mut(chunk)).for_each(|(part, columns)| part.push(columns));
+        parts.iter_mut().zip(row.chunks_mut(chunk)).for_each(|(part, columns)| part.rows.push(columns));
     }
-    let work = |(i, part): (usize, Vec<&mut [MaybeUninit<S>]>)| {
-        let mut part: Vec<&mut [S]> = part.into_iter().map(zeros).collect();
-        f(i * chunk, &mut part)
+    let work = |(i, mut part): (usize, Columns<'_, S>)| {
+        let found = f(i * chunk, &mut part);
+        for i in 0..n_rows {
+            part.row(i);
+        }
+        found
     };
     let found = if parts.len() == 1 {
         parts.into_iter().enumerate().map(work).collect()
     } else {
         parts.into_par_iter().enumerate().map(work).collect()
     };
-    // SAFETY: the parts are all the numbers, and `zeros` wrote each of them.
+    // SAFETY: the parts are all the numbers, and each row of each was asked for.
     unsafe { numbers.set_len(n) };
     (numbers, found)
 }
@@ -175,15 +201,19 @@ mod tests {
     fn columns_are_built_part_by_part() {
         let number = |row: usize, column: usize| (10 * row + column) as f64;
         for [n_rows, row_len] in [[3, 7], [3, 4], [1, 1], [0, 5], [5, 0]] {
-            let (numbers, firsts) = build_columns([n_rows, row_len], 3, |first, rows: &mut [&mut [f64]]| {
-                for (r, row) in rows.iter_mut().enumerate() {
-                    row.iter_mut().enumerate().for_each(|(i, v)| *v += number(r, first + i));
-                }
-                (first, rows.len())
-            });
+            let (numbers, firsts) =
+                build_columns([n_rows, row_len], 3, |first, columns: &mut Columns<'_, f64>| {
+                    // The first row is never asked for, the others twice.
+                    for row in (1..n_rows).chain(1..n_rows) {
+                        let add = |(i, v): (usize, &mut f64)| *v += 0.5 * number(row, first + i);
+                        columns.row(row).iter_mut().enumerate().for_each(add);
+                    }
+                    first
+                });
+            let number = |row, column| if row == 0 { 0.0 } else { number(row, column) };
             let expected = (0..n_rows).flat_map(|r| (0..row_len).map(move |c| number(r, c)));
             assert_eq!(numbers, expected.collect::<Vec<_>>());
-            assert_eq!(firsts, (0..row_len).step_by(3).map(|first| (first, n_rows)).collect::<Vec<_>>());
+            assert_eq!(firsts, (0..row_len).step_by(3).collect::<Vec<_>>());
         }
     }
 

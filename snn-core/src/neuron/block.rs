@@ -2,7 +2,7 @@
 
 use super::Dynamics;
 use super::scan::{Current, Part, Scan, steps};
-use crate::kernels::par::build_columns;
+use crate::kernels::par::{Columns, build_columns};
 use crate::kernels::pool::{self, SideBySide};
 use crate::kernels::scan;
 use crate::op::{Backward, Op, Saved};
@@ -109,22 +109,27 @@ impl<'a, D: Dynamics<N>, S: Scalar, const N: usize> Call<'a, D, S, N> {
     }
 
     /// Runs a part from rest; the other arguments are as of [`Scan::run_part`].
-    fn run(&self, part: &Part, trace: &mut [Vec<S>; N], into: impl FnMut(usize, &mut dyn FnMut(&mut [S]))) {
+    fn run(
+        &self,
+        part: &Part,
+        trace: Option<&mut [Vec<S>; N]>,
+        into: impl FnMut(usize, &mut dyn FnMut(&mut [S])),
+    ) {
         let cur = Current { x: self.x, norm: self.norm.as_ref().map(|(_, inputs)| inputs) };
-        self.scan.run_part((self.scan.kept_for_backward(), part), &cur, part.zeros(1), trace, into);
+        self.scan.run_part((self.scan.kept_for_backward(), part), &cur, part.zeros(), trace, into);
     }
 
     /// Runs a part, whose output goes to `y`. Returns the indices of what its windows chose.
-    fn run_forward(&self, part: &Part, trace: &mut [Vec<S>; N], y: &mut [&mut [S]]) -> Vec<u8> {
+    fn run_forward(&self, part: &Part, trace: Option<&mut [Vec<S>; N]>, y: &mut Columns<'_, S>) -> Vec<u8> {
         let Some(windows) = self.around.windows else {
-            self.run(part, trace, |t, step| step(y[t]));
+            self.run(part, trace, |t, step| step(y.row(t)));
             return Vec::new();
         };
         let (mut spikes, outputs) = (vec![S::ZERO; part.len], self.around.outputs(part.len));
         let mut choices = vec![0; part.n_steps * outputs];
         self.run(part, trace, |t, step| {
             step(&mut spikes);
-            pool::choose(windows, &spikes, y[t], &mut choices[t * outputs..][..outputs]);
+            pool::choose(windows, &spikes, y.row(t), &mut choices[t * outputs..][..outputs]);
         });
         choices
     }
@@ -135,7 +140,7 @@ impl<'a, D: Dynamics<N>, S: Scalar, const N: usize> Call<'a, D, S, N> {
         part: &Part,
         trace: [&[S]; N],
         (gy, choices): (&[S], &[u8]),
-        g_cur: &mut [&mut [S]],
+        g_cur: &mut Columns<'_, S>,
     ) -> Vec<S> {
         let [first, all, outputs] = [part.first, self.n, part.len].map(|n| self.around.outputs(n));
         let gy = |t: usize| &gy[t * all + first..][..outputs];
@@ -161,16 +166,16 @@ impl<'a, D: Dynamics<N>, S: Scalar, const N: usize> Call<'a, D, S, N> {
             let first = part.first / self.around.chunk() * N;
             return std::array::from_fn(|k| Cow::Borrowed(saved.tensor(first + k).as_slice()));
         }
-        let (mut states, mut spikes) = (part.zeros(self.n_steps), vec![S::ZERO; part.len]);
-        self.run(part, &mut states, |_, step| step(&mut spikes));
+        let (mut states, mut spikes) = (part.room(), vec![S::ZERO; part.len]);
+        self.run(part, Some(&mut states), |_, step| step(&mut spikes));
         states.map(Cow::Owned)
     }
 
     /// This part of the sums that the gradients of a normalization take, if they do.
-    fn norm_sums(&self, part: &Part, g_cur: &[&mut [S]], need: &[bool]) -> Option<Vec<[S; 2]>> {
+    fn norm_sums(&self, part: &Part, g_cur: &mut Columns<'_, S>, need: &[bool]) -> Option<Vec<[S; 2]>> {
         let (_, inputs) = self.norm.as_ref().filter(|(norm, _)| norm.takes_sums(need))?;
         let mut sums = inputs.no_sums();
-        (0..self.n_steps).for_each(|t| inputs.add_sums(part.at(t).start, g_cur[t], &mut sums));
+        (0..self.n_steps).for_each(|t| inputs.add_sums(part.at(t).start, g_cur.row(t), &mut sums));
         Some(sums)
     }
 }
@@ -184,13 +189,12 @@ pub(super) fn forward<D: Dynamics<N>, S: Scalar, const N: usize>(
 ) -> Tensor<S> {
     let (call, shape) = (Call::of(scan, around, x), around.shape(x[0].shape()));
     let keeps = saved.is_keeping() && around.norm.is_none();
-    let n_rows = if keeps { call.n_steps } else { 1 };
     let (size, chunk) = ([call.n_steps, around.outputs(call.n)], around.outputs(around.chunk()));
     let (y, parts) = build_columns(size, chunk, |first, y| {
         let part = call.part(first / chunk * around.chunk());
-        let mut trace = part.zeros(n_rows);
-        let choices = call.run_forward(&part, &mut trace, y);
-        (choices, keeps.then(|| trace.map(|s| Tensor::new(&[n_rows, part.len], s))))
+        let mut trace = keeps.then(|| part.room());
+        let choices = call.run_forward(&part, trace.as_mut(), y);
+        (choices, trace.map(|trace| trace.map(|s| Tensor::new(&[call.n_steps, part.len], s))))
     });
     let (choices, traces): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
     saved.put_small_indices(choices.concat());

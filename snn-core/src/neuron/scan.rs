@@ -3,6 +3,7 @@
 use super::block::{self, Around, Block};
 use super::recurrent::RecurrentScan;
 use super::{Dynamics, Placement, Site, StateMap};
+use crate::kernels::par::Columns;
 use crate::kernels::scan::{self, fire, fire_backward, integrate, integrate_backward};
 use crate::op::{Backward, Op, Saved};
 use crate::ops::NormInputs;
@@ -101,9 +102,14 @@ impl Part {
         Site { state: 0, step: t, offset: self.first }
     }
 
-    /// So many rows of their own for each state variable.
-    pub(super) fn zeros<S: Scalar, const N: usize>(&self, n_rows: usize) -> [Vec<S>; N] {
-        std::array::from_fn(|_| vec![S::ZERO; self.len * n_rows])
+    /// Zeros for each of them and each state variable.
+    pub(super) fn zeros<S: Scalar, const N: usize>(&self) -> [Vec<S>; N] {
+        std::array::from_fn(|_| vec![S::ZERO; self.len])
+    }
+
+    /// Room for a row of their own for each step and each state variable.
+    pub(super) fn room<S: Scalar, const N: usize>(&self) -> [Vec<S>; N] {
+        std::array::from_fn(|_| Vec::with_capacity(self.len * self.n_steps))
     }
 }
 
@@ -148,14 +154,13 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
     pub fn run(&self, cur: &Tensor<S>, start: Option<&ScanState<S>>) -> Trajectory<S> {
         let (n_steps, n) = steps(cur);
         let part = Part { first: 0, len: n, n, n_steps };
-        let (mut state, mut states, mut spikes) =
-            (part.zeros(1), part.zeros(n_steps), vec![S::ZERO; cur.len()]);
+        let (mut state, mut states, mut spikes) = (part.zeros(), part.room(), vec![S::ZERO; cur.len()]);
         if let Some(start) = start {
             assert_eq!(start.variables.len(), N, "state variables to start from");
             state.iter_mut().zip(&start.variables).for_each(|(to, from)| to.copy_from_slice(from));
         }
         let given = Current { x: cur.as_slice(), norm: None };
-        let last = self.run_part((Kept::BeforeMap, &part), &given, state, &mut states, |t, step| {
+        let last = self.run_part((Kept::BeforeMap, &part), &given, state, Some(&mut states), |t, step| {
             step(&mut spikes[part.at(t)]);
         });
         Trajectory {
@@ -165,22 +170,22 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         }
     }
 
-    /// Runs some neurons over all steps, from this state to that after the last step. What is kept goes to the rows of `trace`, one
-    /// for each step or as many as there are, one over the other; `into(t, step)` calls `step` with where the output of step `t`
-    /// goes. Returns the state at the end.
+    /// Runs some neurons over all steps, from this state to that after the last step. What is kept is added to `trace`, a row for
+    /// each step; `into(t, step)` calls `step` with where the output of step `t` goes. Returns the state at the end.
     pub(super) fn run_part(
         &self,
         (kept, part): (Kept, &Part),
         cur: &Current<'_, S>,
         mut state: [Vec<S>; N],
-        trace: &mut [Vec<S>; N],
+        mut trace: Option<&mut [Vec<S>; N]>,
         mut into: impl FnMut(usize, &mut dyn FnMut(&mut [S])),
     ) -> [Vec<S>; N] {
-        let n_rows = trace[0].len() / part.len.max(1);
-        let mut room = vec![S::ZERO; part.len];
+        let (mut room, mut unkept) = (vec![S::ZERO; part.len], part.zeros());
         for t in 0..part.n_steps {
-            let row = part.row(t % n_rows.max(1));
-            let mut trace = trace.each_mut().map(|s| &mut s[row.clone()]);
+            let mut trace = match &mut trace {
+                Some(trace) => trace.each_mut().map(|rows| one_more(rows, part.len)),
+                None => planes(&mut unkept),
+            };
             let mut state = planes(&mut state);
             if t + 1 < part.n_steps {
                 scan::ask_for(&cur.x[part.at(t + 1)]);
@@ -198,9 +203,9 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         part: &Part,
         trace: [&[S]; N],
         mut g_out: impl FnMut(usize, &mut dyn FnMut(&[S])),
-        g_cur: &mut [&mut [S]],
+        g_cur: &mut Columns<'_, S>,
     ) -> Vec<S> {
-        let mut g = part.zeros(1);
+        let mut g = part.zeros();
         let mut g = planes(&mut g);
         let kept = |t: usize| trace.map(|s| &s[part.row(t)]);
         let Some(last) = part.n_steps.checked_sub(1) else { return self.no_params_grad() };
@@ -209,7 +214,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
             let (site, before) = (part.site(t), (t > 0).then(|| kept(t - 1)));
             g_out(t, &mut |g_out| {
                 let step = StepBack { site, kept: kept(t), before, g_out };
-                self.step_backward(&step, &mut carried, &mut g, g_cur[t]);
+                self.step_backward(&step, &mut carried, &mut g, g_cur.row(t));
             });
         }
         carried.g_params
@@ -365,6 +370,13 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
     pub fn recurrent(self) -> RecurrentScan<D, S, N> {
         RecurrentScan::new(self)
     }
+}
+
+/// A row of so many zeros at the end.
+fn one_more<S: Scalar>(rows: &mut Vec<S>, len: usize) -> &mut [S] {
+    let first = rows.len();
+    rows.resize(first + len, S::ZERO);
+    &mut rows[first..]
 }
 
 fn planes<S, const N: usize>(state: &mut [Vec<S>; N]) -> [&mut [S]; N] {
