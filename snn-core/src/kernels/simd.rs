@@ -1020,9 +1020,9 @@ pub mod x86 {
         ) {
             // SAFETY: `self` exists, so the CPU has AVX-512 F, BW and VL.
             unsafe {
-                match at.of_first.try_into() {
-                    Ok(four) => choose_registers::<4>(rows, at, four, best, choices),
-                    Err(_) => choose_in_registers(rows, at, at.of_first, best, choices),
+                match at.of_first.len() {
+                    4 => choose_in_registers::<4>(rows, at, best, choices),
+                    _ => choose_in_registers::<0>(rows, at, best, choices),
                 }
             }
         }
@@ -1042,9 +1042,9 @@ pub mod x86 {
         fn spread_f32(self, best: &[f32], choices: (&[u8], usize), at: &Taps<'_>, rows: &mut [f32]) {
             // SAFETY: as above.
             unsafe {
-                match at.of_first.try_into() {
-                    Ok(four) => spread_registers::<4>(best, choices, at, four, rows),
-                    Err(_) => spread_from_registers(best, choices, at, at.of_first, rows),
+                match at.of_first.len() {
+                    4 => spread_from_registers::<4>(best, choices, at, rows),
+                    _ => spread_from_registers::<0>(best, choices, at, rows),
                 }
             }
         }
@@ -1172,20 +1172,7 @@ pub mod x86 {
         }
     }
 
-    /// [`choose_in_registers`] for a number of taps that is known when compiling.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn choose_registers<const K: usize>(
-        rows: &[f32],
-        at: &Taps<'_>,
-        taps: &[usize; K],
-        best: &mut [f32],
-        choices: (&mut [MaybeUninit<u8>], usize),
-    ) {
-        choose_in_registers(rows, at, taps, best, choices);
-    }
-
-    /// [`Lanes::choose_f32`].
+    /// [`Lanes::choose_f32`] for `K` taps, which are known when compiling, or for any number of them if `K` is zero.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[allow(
@@ -1193,25 +1180,25 @@ pub mod x86 {
         clippy::cast_possible_wrap,
         reason = "the callers have at most 256 taps"
     )]
-    fn choose_in_registers(
+    fn choose_in_registers<const K: usize>(
         rows: &[f32],
         at: &Taps<'_>,
-        taps: &[usize],
         best: &mut [f32],
         (choices, stride): (&mut [MaybeUninit<u8>], usize),
     ) {
-        let (n, pixel) = (best.len() / at.pixel, at.pixel);
+        let (n, pixel, taps) = (best.len() / at.pixel, at.pixel, at.of_first);
+        let n_taps = if K == 0 { taps.len() } else { K };
         assert!(pixel <= stride && n * stride <= choices.len());
-        assert!(!taps.is_empty() && at.of_first == taps && at.reach(n) <= rows.len());
-        for window in 0..n {
-            for i in (0..pixel).step_by(16) {
-                let lanes = first_lanes(pixel - i);
+        assert!(n_taps > 0 && taps.len() == n_taps && at.reach(n) <= rows.len());
+        for i in (0..pixel).step_by(16) {
+            let lanes = first_lanes(pixel - i);
+            for window in 0..n {
                 // SAFETY: `lanes` selects numbers of a pixel. `best` has those of `n` windows, the others hold them, as asserted.
                 unsafe {
                     let rows = rows.as_ptr().add(window * at.step + i);
                     let (mut most, mut choice) =
                         (_mm512_maskz_loadu_ps(lanes, rows.add(taps[0])), _mm512_setzero_si512());
-                    for k in 1..taps.len() {
+                    for k in 1..n_taps {
                         let v = _mm512_maskz_loadu_ps(lanes, rows.add(taps[k]));
                         let greater = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(v, most);
                         most = _mm512_mask_blend_ps(greater, most, v);
@@ -1227,7 +1214,9 @@ pub mod x86 {
                     }
                 }
             }
-            choices[window * stride + pixel..(window + 1) * stride].fill(MaybeUninit::new(0));
+        }
+        for choices in choices.chunks_mut(stride).take(if pixel < stride { n } else { 0 }) {
+            choices[pixel..].fill(MaybeUninit::new(0));
         }
     }
 
@@ -1335,20 +1324,7 @@ pub mod x86 {
         }
     }
 
-    /// [`spread_from_registers`] for a number of taps that is known when compiling.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn spread_registers<const K: usize>(
-        best: &[f32],
-        choices: (&[u8], usize),
-        at: &Taps<'_>,
-        taps: &[usize; K],
-        rows: &mut [f32],
-    ) {
-        spread_from_registers(best, choices, at, taps, rows);
-    }
-
-    /// [`Lanes::spread_f32`].
+    /// [`Lanes::spread_f32`] for `K` taps, which are known when compiling, or for any number of them if `K` is zero.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[allow(
@@ -1356,25 +1332,25 @@ pub mod x86 {
         clippy::cast_possible_wrap,
         reason = "the callers have at most 256 taps"
     )]
-    fn spread_from_registers(
+    fn spread_from_registers<const K: usize>(
         best: &[f32],
         (choices, stride): (&[u8], usize),
         at: &Taps<'_>,
-        taps: &[usize],
         rows: &mut [f32],
     ) {
-        let (n, pixel) = (best.len() / at.pixel, at.pixel);
+        let (n, pixel, taps) = (best.len() / at.pixel, at.pixel, at.of_first);
+        let n_taps = if K == 0 { taps.len() } else { K };
         assert!(pixel <= stride && n * stride <= choices.len());
-        assert!(at.of_first == taps && at.reach(n) <= rows.len());
-        for window in 0..n {
-            for i in (0..pixel).step_by(16) {
-                let lanes = first_lanes(pixel - i);
+        assert!(taps.len() == n_taps && at.reach(n) <= rows.len());
+        for i in (0..pixel).step_by(16) {
+            let lanes = first_lanes(pixel - i);
+            for window in 0..n {
                 // SAFETY: as in `choose_in_registers`.
                 unsafe {
                     let best = _mm512_maskz_loadu_ps(lanes, best.as_ptr().add(window * pixel + i));
                     let choice = choices.as_ptr().add(window * stride + i).cast();
                     let choice = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, choice));
-                    for k in 0..taps.len() {
+                    for k in 0..n_taps {
                         let chosen = _mm512_cmpeq_epi32_mask(choice, _mm512_set1_epi32(k as i32));
                         let to = rows.as_mut_ptr().add(window * at.step + taps[k] + i);
                         store_lanes(to, lanes, _mm512_maskz_mov_ps(chosen, best));
