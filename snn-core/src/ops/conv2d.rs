@@ -2,10 +2,14 @@
 
 use crate::kernels::conv::{self, Conv};
 use crate::kernels::pattern::Pattern;
+use crate::kernels::{par, sums};
 use crate::op::{Backward, Op, Saved, SynOps};
 use crate::ops::still::Still;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+
+/// Frames whose gradients one task adds up.
+const FRAMES: usize = 64;
 
 /// Convolution (cross-correlation, as in every framework) of each frame.
 ///
@@ -89,19 +93,12 @@ impl<S: Scalar> Op<S> for Conv2d {
 
 /// Sum of each channel of `[F, C, plane]`.
 pub(super) fn bias_grad<S: Scalar>(gy: &[S], channels: usize, plane: usize) -> Tensor<S> {
-    let mut grad = vec![S::ZERO; channels];
-    for (i, gy) in gy.chunks(plane).enumerate() {
-        grad[i % channels] += sum(gy);
-    }
-    Tensor::new(&[channels], grad)
-}
-
-/// The sum of 16 interleaved partial sums, which vectorize.
-fn sum<S: Scalar>(x: &[S]) -> S {
-    let (blocks, rest) = x.as_chunks::<16>();
-    let mut parts = [S::ZERO; 16];
-    for block in blocks {
-        parts.iter_mut().zip(block).for_each(|(p, &v)| *p += v);
-    }
-    parts.iter().chain(rest).fold(S::ZERO, |s, &v| s + v)
+    let len = channels * plane;
+    let parts = par::map_chunks(gy.len() / len.max(1), FRAMES, |frames| {
+        let mut sums = vec![[S::ZERO; sums::LANES]; channels];
+        sums::add_planes(&mut sums, &gy[frames.start * len..frames.end * len], plane);
+        sums
+    });
+    let of = |c: usize| parts.iter().flat_map(|sums| sums[c]).fold(S::ZERO, |sum, v| sum + v);
+    Tensor::new(&[channels], (0..channels).map(of).collect())
 }
