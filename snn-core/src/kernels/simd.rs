@@ -1128,16 +1128,22 @@ pub mod x86 {
         fn bits_f32(self, x: &[f32]) -> [u64; 2] {
             assert!(x.len() <= 64);
             let [mut nonzero, mut ones] = [0; 2];
-            for i in (0..x.len()).step_by(16) {
-                // SAFETY: `self` exists, so the CPU has AVX-512F. The numbers of `x` from `i` are loaded, and zeros behind the
-                // last.
-                let [is_nonzero, is_one] = unsafe {
-                    let block = _mm512_maskz_loadu_ps(first_lanes(x.len() - i), x.as_ptr().add(i));
-                    let is_nonzero = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(block, _mm512_setzero_ps());
-                    [is_nonzero, _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(block, _mm512_set1_ps(1.0))]
-                };
+            let mut put = |i: usize, [is_nonzero, is_one]: [u16; 2]| {
                 nonzero |= u64::from(is_nonzero) << i;
                 ones |= u64::from(is_one) << i;
+            };
+            // SAFETY: `self` exists, so the CPU has AVX-512F. The numbers of `x` from `i` are loaded, and zeros behind the last.
+            unsafe {
+                if let Ok(x) = <&[f32; 64]>::try_from(x) {
+                    for i in [0, 16, 32, 48] {
+                        put(i, nonzero_and_one(_mm512_loadu_ps(x.as_ptr().add(i))));
+                    }
+                } else {
+                    for i in (0..x.len()).step_by(16) {
+                        let rest = first_lanes(x.len() - i);
+                        put(i, nonzero_and_one(_mm512_maskz_loadu_ps(rest, x.as_ptr().add(i))));
+                    }
+                }
             }
             [nonzero, ones]
         }
@@ -1376,6 +1382,14 @@ pub mod x86 {
                 _mm512_mask_storeu_ps(to, lanes, x);
             }
         }
+    }
+
+    /// Which numbers are not zero, and which are one.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn nonzero_and_one(x: __m512) -> [u16; 2] {
+        let is_nonzero = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(x, _mm512_setzero_ps());
+        [is_nonzero, _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(x, _mm512_set1_ps(1.0))]
     }
 
     /// A mask of the first `n` lanes, or of all 16.

@@ -60,13 +60,16 @@ pub(super) struct Columns {
     size: [usize; 2],
     /// For each pixel of the input, where the kernels of its column begin beside those of the first column of the output.
     origins: Vec<usize>,
+    /// For each column the pixels that it meets at each step down the padded input.
+    met: Vec<Vec<Range<usize>>>,
 }
 
 impl Columns {
     /// The first ones, of `size = [height, number]`, with so many numbers a pixel.
     pub(super) fn new(shape: &ConvShape, size: [usize; 2], pixel: usize) -> Self {
         let right = |site: usize| (site % shape.input[1] + shape.padding[1]) * shape.kernel[0] * pixel;
-        Self { size, origins: (0..shape.plane()).map(right).collect() }
+        let met = (0..size[1]).map(|x| met(shape, size[0], x).collect()).collect();
+        Self { size, origins: (0..shape.plane()).map(right).collect(), met }
     }
 }
 
@@ -82,9 +85,9 @@ vectorized! {
             let planes = frame * shape.c_in..(frame + 1) * shape.c_in;
             by_site.sort(events, (planes, shape.plane()), |plane, site| plane * kh * kw * pixel + columns.origins[site]);
             let (values, starts) = by_site.all();
-            for x in 0..w {
+            for (x, met) in columns.met.iter().enumerate() {
                 steps.clear();
-                steps.extend(met(shape, h, x).map(|sites| by_site.range(sites)));
+                steps.extend(met.iter().map(|sites| by_site.range(sites.clone())));
                 let back = layout::to_u32(x * kh * pixel);
                 let (steps, skipped) = (&*steps, kh - 1);
                 let slide =

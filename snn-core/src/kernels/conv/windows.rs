@@ -9,6 +9,9 @@ use crate::vectorized;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+/// Numbers that a window may have: their indices are bytes.
+const MOST: usize = 256;
+
 /// Windows side by side over the output of a convolution; what is left over at the edges belongs to none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Windows {
@@ -29,7 +32,7 @@ impl Windows {
     pub fn new(shape: &ConvShape, kernel: [usize; 2]) -> Self {
         let [h, w] = shape.output();
         let fits =
-            (1..=h).contains(&kernel[0]) && (1..=w).contains(&kernel[1]) && kernel[0] * kernel[1] <= 256;
+            (1..=h).contains(&kernel[0]) && (1..=w).contains(&kernel[1]) && kernel[0] * kernel[1] <= MOST;
         assert!(fits, "windows of {kernel:?} on frames of {h} x {w}");
         Self { size: [h / kernel[0], w / kernel[1]], kernel, output: Grid::packed([h, w]) }
     }
@@ -71,9 +74,13 @@ impl Windows {
     }
 
     /// Distance of each pixel of a window from its first, row by row, in numbers.
-    fn taps(&self, grid: Grid, pixel: usize) -> Vec<usize> {
+    #[inline(always)]
+    fn taps<'a>(&self, grid: Grid, pixel: usize, room: &'a mut [usize; MOST]) -> &'a [usize] {
         let [kh, kw] = self.kernel;
-        (0..kh).flat_map(|y| (0..kw).map(move |x| (y * grid.pitch + x) * pixel)).collect()
+        for (i, tap) in room[..kh * kw].iter_mut().enumerate() {
+            *tap = (i / kw * grid.pitch + i % kw) * pixel;
+        }
+        &room[..kh * kw]
     }
 
     /// The greatest number of each window in `rows`, the first of equals, and its index in the window: `[windows][pixel]`, the
@@ -112,8 +119,10 @@ vectorized! {
         lanes; windows: &Windows, rows: &Rows<&[R]>, best: &mut [R], choices: &mut [MaybeUninit<u8>],
     ) {
         let (of, pixel) = (windows.in_rows(&rows.band), rows.pixel);
-        let (stride, taps) = (choices.len() / of.len().max(1), windows.taps(rows.grid, pixel));
-        let (n, at) = (windows.size[1], Taps { of_first: &taps, step: windows.kernel[1] * pixel, pixel });
+        let mut room = [0; MOST];
+        let (stride, taps) =
+            (choices.len() / of.len().max(1), windows.taps(rows.grid, pixel, &mut room));
+        let (n, at) = (windows.size[1], Taps { of_first: taps, step: windows.kernel[1] * pixel, pixel });
         for (i, first) in windows.rows(&of, rows.grid) {
             let choices = (&mut choices[i * stride..][..n * stride], stride);
             lanes.choose(&rows.numbers[first * pixel..], &at, &mut best[i * pixel..][..n * pixel], choices);
@@ -124,10 +133,12 @@ vectorized! {
 vectorized! {
     fn pick[R: Real](lanes; windows: &Windows, rows: &Rows<&[R]>, choices: &[u8], chosen: &mut [R]) {
         let (of, pixel) = (windows.in_rows(&rows.band), rows.pixel);
-        let (stride, taps) = (choices.len() / of.len().max(1), windows.taps(rows.grid, pixel));
+        let mut room = [0; MOST];
+        let (stride, taps) =
+            (choices.len() / of.len().max(1), windows.taps(rows.grid, pixel, &mut room));
         windows.for_each(&of, rows.grid, #[inline(always)] |i, first| {
             let (chosen, choices) = (&mut chosen[i * pixel..][..pixel], &choices[i * stride..][..pixel]);
-            lanes.pick(&rows.numbers[first * pixel..], choices, &taps, chosen);
+            lanes.pick(&rows.numbers[first * pixel..], choices, taps, chosen);
         });
     }
 }
@@ -135,8 +146,10 @@ vectorized! {
 vectorized! {
     fn spread[R: Real](lanes; windows: &Windows, best: &[R], choices: &[u8], rows: Rows<&mut [R]>) {
         let (of, pixel) = (windows.in_rows(&rows.band), rows.pixel);
-        let (stride, taps) = (choices.len() / of.len().max(1), windows.taps(rows.grid, pixel));
-        let (n, at) = (windows.size[1], Taps { of_first: &taps, step: windows.kernel[1] * pixel, pixel });
+        let mut room = [0; MOST];
+        let (stride, taps) =
+            (choices.len() / of.len().max(1), windows.taps(rows.grid, pixel, &mut room));
+        let (n, at) = (windows.size[1], Taps { of_first: taps, step: windows.kernel[1] * pixel, pixel });
         for (i, first) in windows.rows(&of, rows.grid) {
             let choices = (&choices[i * stride..][..n * stride], stride);
             lanes.spread(&best[i * pixel..][..n * pixel], choices, &at, &mut rows.numbers[first * pixel..]);
@@ -150,13 +163,14 @@ vectorized! {
     ) {
         let (pixel, n) = (best.len() / windows.count(), links.channels / links.groups);
         let (mut starts, mut values) = (Vec::new(), Vec::new());
-        let taps = windows.taps(windows.output, 1);
+        let mut room = [0; MOST];
+        let taps = windows.taps(windows.output, 1, &mut room);
         windows.for_each(&(0..windows.count()), windows.output, #[inline(always)] |i, first| {
             for group in 0..links.groups {
                 let own = i * pixel + group * n..i * pixel + (group + 1) * n;
                 let (best, choices) = (&best[own.clone()], &choices[own]);
                 let kernels = &kernels[group * n * links.kernel_len..];
-                for (k, &tap) in (0..=u8::MAX).zip(&taps) {
+                for (k, &tap) in (0..=u8::MAX).zip(taps) {
                     starts.clear();
                     values.clear();
                     lanes.append_chosen(best, choices, k, links.kernel_len, &mut starts, &mut values);
