@@ -24,6 +24,9 @@ pub mod simd;
 pub mod spike_matmul;
 pub mod sums;
 
+/// Bytes that a second-level cache may still have.
+pub(crate) const CACHE: usize = 1 << 21;
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {

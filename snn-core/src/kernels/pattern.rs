@@ -1,6 +1,6 @@
 //! Where a matrix is not zero, as bits: a thirty-second of its bytes, and easily transposed.
 
-use super::par;
+use super::{CACHE, par};
 use crate::scalar::Scalar;
 use crate::vectorized;
 
@@ -9,9 +9,6 @@ pub(super) const BITS: usize = u64::BITS as usize;
 
 /// Rows that one task looks through.
 const ROWS: usize = 1024;
-
-/// Bytes that a second-level cache may still have.
-const CACHE: usize = 1 << 21;
 
 /// Numbers from those looked at to those asked for meanwhile, of what no such cache has.
 const AHEAD: usize = 1024;

@@ -150,7 +150,7 @@ impl<'a, D: Dynamics<N>, S: Scalar, const N: usize> Call<'a, D, S, N> {
         let choices = |t: usize| &choices[first * self.n_steps + t * outputs..][..outputs];
         let mut g_spikes = vec![S::ZERO; part.len];
         let g_out = |t: usize, step: &mut dyn FnMut(&[S])| {
-            if let Some(next) = t.checked_sub(1) {
+            if let Some(next) = t.checked_sub(1).filter(|_| part.is_far::<S>()) {
                 scan::ask_for(gy(next));
                 scan::ask_for(choices(next));
             }

@@ -3,6 +3,7 @@
 use super::block::{self, Around, Block};
 use super::recurrent::RecurrentScan;
 use super::{Dynamics, Placement, Site, StateMap};
+use crate::kernels::CACHE;
 use crate::kernels::par::Columns;
 use crate::kernels::scan::{self, fire, fire_backward, integrate, integrate_backward};
 use crate::op::{Backward, Op, Saved};
@@ -98,6 +99,11 @@ impl Part {
         t * self.len..(t + 1) * self.len
     }
 
+    /// Whether rows of numbers of all neurons are too large for a cache, so that the next is asked for ahead.
+    pub(super) fn is_far<S>(&self) -> bool {
+        self.n * self.n_steps * size_of::<S>() > CACHE
+    }
+
     fn site(&self, t: usize) -> Site {
         Site { state: 0, step: t, offset: self.first }
     }
@@ -187,7 +193,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
                 None => planes(&mut unkept),
             };
             let mut state = planes(&mut state);
-            if t + 1 < part.n_steps {
+            if t + 1 < part.n_steps && part.is_far::<S>() {
                 scan::ask_for(&cur.x[part.at(t + 1)]);
             }
             let cur = cur.row(part.at(t), &mut room);
