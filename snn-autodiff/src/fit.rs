@@ -311,8 +311,9 @@ pub fn fit_together<M: Module + Sync>(
     Ok(())
 }
 
-/// Bytes of activations that stay in a second-level cache.
-const CACHE_BYTES: usize = 1 << 20;
+/// Bytes of activations that are worked on at a time. A second-level cache has less, but what misses it costs less than to begin
+/// anew for each sample.
+const CACHE_BYTES: usize = 3 << 20;
 
 /// Passes over the activations that cost as much as reading the parameters and adding up gradients of as many bytes.
 const PASSES: usize = 6;
