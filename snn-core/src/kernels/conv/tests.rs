@@ -137,6 +137,42 @@ fn sliding_shapes() -> impl Strategy<Value = ConvShape> {
         .prop_filter("sums fit the registers", |shape| slide::fits(shape, shape.pixel(shape.c_out)))
 }
 
+/// Whether gradients behind windows are those of an output that is zero but for what they chose.
+fn windows_give_gradients_of_what_they_chose(shape: &ConvShape, density: f64, seed: u64) -> bool {
+    let [h, wd] = shape.output();
+    let size = [h.min(2), wd.min(2)];
+    let (conv, windows) = (Conv::from(*shape), Windows::new(shape, size));
+    let n = windows.count();
+    let x = numbers(2 * shape.in_len(), seed, density);
+    let w = numbers(shape.c_out * shape.taps(), seed ^ 1, 1.0);
+    let (y, choices) = forward_pooled(&conv, &windows, &shape.frames(&x, None), &w, &[]);
+    let (gy, mut all) = (numbers(y.len(), seed ^ 3, 0.7), vec![0.0; 2 * shape.out_len()]);
+    for (i, &g) in gy.iter().enumerate() {
+        let (plane, window) = (i / n, i % n);
+        let at = (plane / shape.c_out * n + window) * shape.pixel(shape.c_out) + plane % shape.c_out;
+        let (k, across) = (usize::from(choices[at]), wd / size[1]);
+        let row = window / across * size[0] + k / size[1];
+        all[(plane * h + row) * wd + window % across * size[1] + k % size[1]] = g;
+    }
+    let gx = input_grad_pooled(&conv, &windows, &choices, &w, &gy);
+    let gw = weight_grad_pooled(&conv, &windows, &choices, &shape.frames(&x, None), &gy);
+    close(&gx, &input_grad(&conv, &w, &all)) && close(&gw, &weight_grad(&conv, &shape.frames(&x, None), &all))
+}
+
+#[test]
+fn bands_of_unequal_height_are_all_of_a_frame() {
+    for (kernel, c_out) in [([5, 3], 16), ([3, 5], 40)] {
+        let (stride, padding, dilation) = ([1; 2], [1; 2], [1; 2]);
+        let shape =
+            ConvShape { c_in: 2, input: [81, 20], c_out, kernel, stride, padding, dilation, groups: 1 };
+        let (conv, n) = (Conv::from(shape), shape.pixel(c_out) * (shape.output()[1] + 2));
+        let heights: Vec<usize> = Part::all(&conv).bands::<f64>(n).map(|rows| rows.len()).collect();
+        assert!(heights.len() > 1 && heights.first() != heights.last(), "{heights:?}");
+        assert!(equals_the_definition(&shape, 2, 0.05, 3));
+        assert!(windows_give_gradients_of_what_they_chose(&shape, 0.05, 4));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -154,24 +190,7 @@ proptest! {
     fn gradients_of_windows_are_those_of_what_they_chose(
         shape in prop_oneof![sliding_shapes(), shapes()], density in prop::sample::select(vec![0.05, 0.9]), seed: u64,
     ) {
-        let [h, wd] = shape.output();
-        let size = [h.min(2), wd.min(2)];
-        let (conv, windows, n) = (Conv::from(shape), Windows::new(&shape, size), (h / size[0]) * (wd / size[1]));
-        let x = numbers(2 * shape.in_len(), seed, density);
-        let w = numbers(shape.c_out * shape.taps(), seed ^ 1, 1.0);
-        let (y, choices) = forward_pooled(&conv, &windows, &shape.frames(&x, None), &w, &[]);
-        let (gy, mut all) = (numbers(y.len(), seed ^ 3, 0.7), vec![0.0; 2 * shape.out_len()]);
-        for (i, &g) in gy.iter().enumerate() {
-            let (plane, window) = (i / n, i % n);
-            let at = (plane / shape.c_out * n + window) * shape.pixel(shape.c_out) + plane % shape.c_out;
-            let (k, across) = (usize::from(choices[at]), wd / size[1]);
-            let row = window / across * size[0] + k / size[1];
-            all[(plane * h + row) * wd + window % across * size[1] + k % size[1]] = g;
-        }
-        let gx = input_grad_pooled(&conv, &windows, &choices, &w, &gy);
-        prop_assert!(close(&gx, &input_grad(&conv, &w, &all)));
-        let gw = weight_grad_pooled(&conv, &windows, &choices, &shape.frames(&x, None), &gy);
-        prop_assert!(close(&gw, &weight_grad(&conv, &shape.frames(&x, None), &all)));
+        prop_assert!(windows_give_gradients_of_what_they_chose(&shape, density, seed));
     }
 
     #[test]
