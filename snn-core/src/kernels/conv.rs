@@ -5,8 +5,8 @@
 //! which run of a kernel's numbers meets which run of such a frame. The event path adds a run of weights for each nonzero
 //! number, work proportional to events in contiguous vectors; the dense path adds the products of many windows at once. Where
 //! many events meet one place, the sums stay in registers meanwhile: a column of outputs slides down the frame, and going back
-//! what a column of chosen gradients sends to the inputs does (`slide`), a row of a kernel's gradient is added up over all its
-//! events (`events::gather_by_kernel_row`), and where strides or sizes forbid sliding, a window's gradients are sorted by what
+//! what a column of chosen gradients sends to the inputs does (`slide`), rows of a kernel's gradient are added up over all its
+//! events (`events::gather_by_kernel_rows`), and where strides or sizes forbid sliding, a window's gradients are sorted by what
 //! they chose (`Windows::scatter`).
 //!
 //! Where a convolution is followed by max-pooling, its frames are pooled while they are in cache and never stored
@@ -489,8 +489,8 @@ fn weight_grad_of_rows<R: Real>(
     layout::of_input_channels(shape, &sum, links.width)
 }
 
-/// The sum of what `add(frames, [rows, room], lists, sum)` adds for some frames at a time, on all threads. `size` is that of the rows
-/// of a frame, which `add` finds as it left them or zero, like the room of that many numbers, and that of the sum.
+/// The sum of what `add(frames, [rows, room], lists, sum)` adds for some frames at a time, on all threads. `size` is that of the
+/// rows of a frame, which `add` finds as it left them or zero, like the room of that many numbers, and that of the sum.
 fn sum_over_frames<R: Real>(
     n_frames: usize,
     room: usize,
