@@ -311,9 +311,9 @@ pub fn fit_together<M: Module + Sync>(
     Ok(())
 }
 
-/// Bytes of activations that are worked on at a time. A second-level cache has less, but what misses it costs less than to begin
-/// anew for each sample.
-const CACHE_BYTES: usize = 3 << 20;
+/// Bytes of activations that are worked on at a time. Where this was measured a second-level cache has a third of it, but what
+/// misses that costs less than to begin anew for each sample.
+const WORK_BYTES: usize = 3 << 20;
 
 /// Passes over the activations that cost as much as reading the parameters and adding up gradients of as many bytes.
 const PASSES: usize = 6;
@@ -321,13 +321,13 @@ const PASSES: usize = 6;
 /// Most samples of a micro-batch that is not asked for: larger ones gain nothing and leave threads without work.
 const MAX_MICRO_BATCH: usize = 32;
 
-/// The number of samples of a batch of `n` that training runs at a time where it is free to choose: as many as have their
-/// activations in cache, or more where a sample's work is small beside adding up the gradients of all parameters, and such
+/// The number of samples of a batch of `n` that training runs at a time where it is free to choose: as many as have few
+/// megabytes of activations, or more where a sample's work is small beside adding up the gradients of all parameters, and such
 /// that the parts come in pairs of about equal size.
 #[must_use]
 pub fn micro_batch(n_params: usize, bytes_per_sample: usize, n: usize) -> usize {
     let amortized = n_params.saturating_mul(PASSES * size_of::<f32>());
-    let size = (CACHE_BYTES.max(amortized) / bytes_per_sample.max(1)).clamp(1, MAX_MICRO_BATCH);
+    let size = (WORK_BYTES.max(amortized) / bytes_per_sample.max(1)).clamp(1, MAX_MICRO_BATCH);
     in_pairs(n, size)
 }
 

@@ -462,12 +462,13 @@ fn weight_grad_of_rows<R: Real>(
         let bands: Vec<Range<usize>> = part.bands::<R>(links.grid.pitch * pixel).collect();
         let (beyond, height) = (kernel_rows.beyond, bands.first().map_or(0, Range::len));
         let len = links.grid.of_rows(height).len() * pixel;
-        sum_over_frames(n_frames, room, [len + 2 * beyond, n], |of, [rows, room], lists, grad| {
+        let frame_len = len + 2 * beyond;
+        sum_over_frames(n_frames, room, [frame_len, n], |of, [rows, room], lists, grad| {
             shape.list_events(x, &of, &mut lists.events);
             for band in &bands {
                 let grid = links.grid.of_rows(band.len());
                 // Margins stay zero, and below a band of fewer rows there are others of the one above.
-                for (k, rows) in rows.chunks_mut(len + 2 * beyond).enumerate() {
+                for (k, rows) in rows.chunks_mut(frame_len).enumerate() {
                     let numbers = &mut rows[beyond..][..len];
                     numbers[grid.len() * pixel..].fill(R::ZERO);
                     fill(of.start + k, Rows { numbers, band: band.clone(), grid, pixel }, room);

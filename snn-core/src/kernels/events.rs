@@ -98,8 +98,8 @@ pub(super) struct BySite<S> {
 }
 
 impl<S: Scalar> BySite<S> {
-    /// Takes the events of `planes` of so many sites; within a site they stay in the order of planes. An event at `site` of the k-th of them
-    /// has the origin `origin(k, site)`.
+    /// Takes the events of `planes` of so many sites; within a site they stay in the order of planes. An event at `site` of the
+    /// k-th of them has the origin `origin(k, site)`.
     ///
     /// # Panics
     /// In debug builds, if an origin is more than `u32` counts.

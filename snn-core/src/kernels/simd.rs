@@ -631,7 +631,7 @@ fn as_f32_vec<S: Scalar>(x: &mut Vec<S>) -> Option<&mut Vec<f32>> {
 /// Instruction sets of x86-64.
 #[cfg(target_arch = "x86_64")]
 pub mod x86 {
-    use super::{Baseline, Lanes, Products, Slide, Taps, products};
+    use super::{Baseline, Lanes, Products, Slide, Taps, products, rows_in_registers};
     use std::arch::x86_64::*;
     use std::mem::MaybeUninit;
     use std::sync::OnceLock;
@@ -910,40 +910,22 @@ pub mod x86 {
         fn add_many_f32(
             self,
             a: (&[f32], &[u32]),
-            (x, x_stride): (&[f32], usize),
-            (y, y_stride): (&mut [f32], usize),
-            [rows, len]: [usize; 2],
+            x: (&[f32], usize),
+            y: (&mut [f32], usize),
+            size: [usize; 2],
         ) {
-            for first in (0..len).step_by(160) {
-                let (mut row, len) = (0, 160.min(len - first));
-                while row < rows {
-                    let (x, y) = (
-                        (&x[row * x_stride + first..], x_stride),
-                        (&mut y[row * y_stride + first..], y_stride),
-                    );
-                    row += add_rows_of_many(self, a, x, y, [rows - row, len]);
-                }
-            }
+            add_rows_of_many(self, a, x, y, size);
         }
 
         #[inline(always)]
         fn add_to_many_f32(
             self,
             a: (&[f32], &[u32]),
-            (x, x_stride): (&[f32], usize),
-            (y, y_stride): (&mut [f32], usize),
-            [rows, len]: [usize; 2],
+            x: (&[f32], usize),
+            y: (&mut [f32], usize),
+            size: [usize; 2],
         ) {
-            for first in (0..len).step_by(160) {
-                let (mut row, len) = (0, 160.min(len - first));
-                while row < rows {
-                    let (x, y) = (
-                        (&x[row * x_stride + first..], x_stride),
-                        (&mut y[row * y_stride + first..], y_stride),
-                    );
-                    row += add_rows_to_many(self, a, x, y, [rows - row, len]);
-                }
-            }
+            add_rows_to_many(self, a, x, y, size);
         }
 
         #[inline(always)]
@@ -1487,8 +1469,8 @@ pub mod x86 {
         }
     }
 
-    /// A function that does what a block of so many rows, each of so many registers, does for as many of the rows as have room
-    /// in registers, of at most 160 numbers; it returns how many.
+    /// A function that does for all rows what a block does for so many rows, each of so many registers: in strips of at most 160
+    /// numbers, as many rows at a time as have room in registers.
     macro_rules! by_blocks {
         ($(#[$meta:meta])* $name:ident, $block:ident, $one:ident $two:ident $three:ident $five:ident) => {
             $(#[$meta])*
@@ -1496,27 +1478,34 @@ pub mod x86 {
             fn $name(
                 lanes: Avx512,
                 a: (&[f32], &[u32]),
-                x: (&[f32], usize),
-                y: (&mut [f32], usize),
+                (x, x_stride): (&[f32], usize),
+                (y, y_stride): (&mut [f32], usize),
                 [rows, len]: [usize; 2],
-            ) -> usize {
-                let n = len.div_ceil(16);
-                match (rows, n) {
-                    (5.., ..=5) => {
-                        in_registers!($five, n of [1 2 3 4] or 5, (lanes, a, x, y, len));
-                        5
-                    }
-                    (3.., ..=8) => {
-                        in_registers!($three, n of [1 2 3 4 5 6 7] or 8, (lanes, a, x, y, len));
-                        3
-                    }
-                    (2.., _) => {
-                        in_registers!($two, n of [1 2 3 4 5 6 7 8 9] or 10, (lanes, a, x, y, len));
-                        2
-                    }
-                    _ => {
-                        in_registers!($one, n of [1 2 3 4 5 6 7 8 9] or 10, (lanes, a, x, y, len));
-                        1
+            ) {
+                for first in (0..len).step_by(160) {
+                    let (mut row, len) = (0, 160.min(len - first));
+                    let (n, at_once) = (len.div_ceil(16), rows_in_registers(len));
+                    while row < rows {
+                        let x = (&x[row * x_stride + first..], x_stride);
+                        let y = (&mut y[row * y_stride + first..], y_stride);
+                        row += match at_once.min(rows - row) {
+                            5.. => {
+                                in_registers!($five, n of [1 2 3 4] or 5, (lanes, a, x, y, len));
+                                5
+                            }
+                            3.. => {
+                                in_registers!($three, n of [1 2 3 4 5 6 7] or 8, (lanes, a, x, y, len));
+                                3
+                            }
+                            2 => {
+                                in_registers!($two, n of [1 2 3 4 5 6 7 8 9] or 10, (lanes, a, x, y, len));
+                                2
+                            }
+                            _ => {
+                                in_registers!($one, n of [1 2 3 4 5 6 7 8 9] or 10, (lanes, a, x, y, len));
+                                1
+                            }
+                        };
                     }
                 }
             }
@@ -1548,6 +1537,23 @@ pub mod x86 {
         add_rows_to_many, add_block_to_many, to_many_one to_many_two to_many_three to_many_five
     );
 
+    /// Where the last of several blocks of `R` runs of `N` registers may begin, given the length and the stride of what they
+    /// begin in and of what holds one block; and the lanes of a run of `len` numbers in its last register.
+    ///
+    /// # Panics
+    /// If there is no room for a block, or there are factors, but not one for each start.
+    #[inline(always)]
+    fn block_bounds<const R: usize, const N: usize>(
+        (a, starts): (&[f32], &[u32]),
+        [many, one]: [(usize, usize); 2],
+        len: usize,
+    ) -> (usize, u16) {
+        let reach = |stride: usize| (R - 1) * stride + len;
+        assert!(len.div_ceil(16) == N && reach(many.1) <= many.0 && reach(one.1) <= one.0);
+        assert!(a.is_empty() || a.len() == starts.len());
+        (many.0 - reach(many.1), u16::MAX >> (16 * N - len))
+    }
+
     /// [`Lanes::add_to_many_f32`] with `R` runs of `N` registers, of which the last may be used in part: what is added stays in
     /// registers.
     #[target_feature(enable = "avx512f")]
@@ -1557,11 +1563,8 @@ pub mod x86 {
         (y, y_stride): (&mut [f32], usize),
         len: usize,
     ) {
-        let reach = |stride: usize| (R - 1) * stride + len;
-        assert!(len.div_ceil(16) == N && reach(x_stride) <= x.len() && reach(y_stride) <= y.len());
-        assert!(a.is_empty() || a.len() == starts.len());
-        let last_start = y.len() - reach(y_stride);
-        let rest = u16::MAX >> (16 * N - len);
+        let sizes = [(y.len(), y_stride), (x.len(), x_stride)];
+        let (last_start, rest) = block_bounds::<R, N>((a, starts), sizes, len);
         // SAFETY: the runs have `len` numbers, of which `rest` selects those in the last register; `x` holds them, as asserted,
         // and `y` for each start up to `last_start`.
         unsafe {
@@ -1592,11 +1595,8 @@ pub mod x86 {
         (y, y_stride): (&mut [f32], usize),
         len: usize,
     ) {
-        let reach = |stride: usize| (R - 1) * stride + len;
-        assert!(len.div_ceil(16) == N && reach(x_stride) <= x.len() && reach(y_stride) <= y.len());
-        assert!(a.is_empty() || a.len() == starts.len());
-        let last_start = x.len() - reach(x_stride);
-        let rest = u16::MAX >> (16 * N - len);
+        let sizes = [(x.len(), x_stride), (y.len(), y_stride)];
+        let (last_start, rest) = block_bounds::<R, N>((a, starts), sizes, len);
         // SAFETY: the runs have `len` numbers, of which `rest` selects those in the last register; `y` holds them, as asserted,
         // and `x` for each start up to `last_start`.
         unsafe {
