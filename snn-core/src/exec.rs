@@ -8,7 +8,7 @@ use crate::kernels::pool::SideBySide;
 use crate::module::Param;
 use crate::neuron::{Around, NeuronOp, StateMap};
 use crate::op::{Op, Saved};
-use crate::ops::{Detach, Norm, Pool2d};
+use crate::ops::{Conv2d, Detach, Norm, Pool2d};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 use std::marker::PhantomData;
@@ -58,11 +58,14 @@ pub trait Exec {
 
 /// A layer of neurons, with what can be worked on together with it.
 ///
-/// Inputs: those of the normalization, if there is one, or the current; then what else the neurons take.
+/// Inputs: those of the convolution, if there is one, or the current; of the normalization, if there is one, those behind the
+/// first; then what else the neurons take.
 #[derive(Debug)]
 pub struct Neurons<S: Scalar> {
     /// The neurons.
     pub scan: Box<dyn NeuronOp<S>>,
+    /// The convolution that the current comes from, and how many inputs it has.
+    pub conv2d: Option<(Conv2d, usize)>,
     /// Normalization of the current.
     pub norm: Option<Norm>,
     /// Max-pooling of the output, as an op of its own and as windows side by side.
@@ -73,7 +76,7 @@ impl<S: Scalar> Neurons<S> {
     /// These neurons alone.
     #[must_use]
     pub fn alone(scan: Box<dyn NeuronOp<S>>) -> Self {
-        Self { scan, norm: None, pool: None }
+        Self { scan, conv2d: None, norm: None, pool: None }
     }
 
     /// The same neurons with their state passed through `map` in every step.
@@ -85,10 +88,30 @@ impl<S: Scalar> Neurons<S> {
     /// Applies all of it, as one op if that is possible.
     pub fn apply<E: Exec<S = S> + ?Sized>(self, e: &mut E, x: &[&E::Value]) -> E::Value {
         let around = Around { norm: self.norm, windows: self.pool.map(|(_, windows)| windows) };
-        match self.scan.with_around(around) {
-            Some(all) => e.apply(all, x),
-            None => self.apply_apart(e, x, |e, scan, x| e.apply(scan, x)),
+        let all = match &self.conv2d {
+            None => self.scan.with_around(around),
+            Some((conv2d, _)) => self.scan.with_stem(conv2d, around),
+        };
+        if let Some(all) = all {
+            return e.apply(all, x);
         }
+        if self.conv2d.is_some() {
+            return self.behind_conv2d(e, x, Self::apply);
+        }
+        self.apply_apart(e, x, |e, scan, x| e.apply(scan, x))
+    }
+
+    /// Applies the convolution, if there is one, and calls `rest` with what is left and its inputs.
+    fn behind_conv2d<E: Exec<S = S> + ?Sized>(
+        mut self,
+        e: &mut E,
+        x: &[&E::Value],
+        rest: impl FnOnce(Self, &mut E, &[&E::Value]) -> E::Value,
+    ) -> E::Value {
+        let Some((conv2d, n_inputs)) = self.conv2d.take() else { return rest(self, e, x) };
+        let (of_conv, others) = x.split_at(n_inputs);
+        let cur = e.apply(Box::new(conv2d), of_conv);
+        rest(self, e, &[&[&cur], others].concat())
     }
 
     /// Applies one after the other, and the neurons by `run`: for interpreters that want to see their output.
@@ -98,18 +121,20 @@ impl<S: Scalar> Neurons<S> {
         x: &[&E::Value],
         run: impl FnOnce(&mut E, Box<dyn NeuronOp<S>>, &[&E::Value]) -> E::Value,
     ) -> E::Value {
-        let spikes = match self.norm {
-            None => run(e, self.scan, x),
-            Some(norm) => {
-                let (normalized, others) = x.split_at(Norm::N_INPUTS);
-                let cur = e.apply(norm.op(), normalized);
-                run(e, self.scan, &[&[&cur], others].concat())
+        self.behind_conv2d(e, x, |this, e, x| {
+            let spikes = match this.norm {
+                None => run(e, this.scan, x),
+                Some(norm) => {
+                    let (normalized, others) = x.split_at(Norm::N_INPUTS);
+                    let cur = e.apply(norm.op(), normalized);
+                    run(e, this.scan, &[&[&cur], others].concat())
+                }
+            };
+            match this.pool {
+                None => spikes,
+                Some((pool, _)) => e.apply(Box::new(pool), &[&spikes]),
             }
-        };
-        match self.pool {
-            None => spikes,
-            Some((pool, _)) => e.apply(Box::new(pool), &[&spikes]),
-        }
+        })
     }
 }
 

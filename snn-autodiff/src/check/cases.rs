@@ -11,8 +11,8 @@ use snn_core::neuron::{
 };
 use snn_core::op::{Backward, Op, Saved};
 use snn_core::ops::{
-    Add, AddBias, BatchNorm, BatchStats, Concat, Conv2d, Conv2dMaxPool, Detach, Dropout, Linear, MeanTime,
-    Mul, Norm, Normalize, Pool2d, PoolKind, Reshape, Scale,
+    Add, AddBias, BatchNorm, BatchStats, Concat, Conv2d, Conv2dMaxPool, ConvStats, Detach, Dropout, Linear,
+    MeanTime, Mul, Norm, Normalize, Pool2d, PoolKind, Reshape, Scale,
 };
 use snn_core::surrogate::Surrogate;
 use snn_core::{Scalar, Tensor};
@@ -67,6 +67,7 @@ fn ops() -> Vec<OpCase> {
         case!("Pool2d max", Smooth, pool(PoolKind::Max), inputs([image])),
         case!("Pool2d sum", Smooth, pool(PoolKind::Sum), inputs([image])),
         case!("BatchStats", Smooth, BatchStats, inputs([image])),
+        case!("ConvStats", Smooth, ConvStats::new(Conv2d::new(conv)), inputs([image, &[6, 2, 3, 2], &[6]])),
         case!("Normalize", Smooth, Normalize { epsilon: 0.1 }, normalize_inputs()),
         case!("BatchNorm", Smooth, OwnStatistics(Box::new(BATCH_NORM)), inputs([image, &[4], &[4]])),
         case!("Detach", Smoothness::Surrogate, Detach, inputs([rows])),
@@ -162,6 +163,7 @@ fn neurons(smoothness: Smoothness) -> Vec<OpCase> {
     }
     push(&mut all, "Li", "", smoothness, Li { beta: 0.8 });
     all.extend(surrounded(smoothness));
+    all.extend(stems(smoothness));
     if smoothness == Smoothness::Surrogate {
         all.extend(fixed());
     }
@@ -214,6 +216,62 @@ fn surrounded(smoothness: Smoothness) -> Vec<OpCase> {
         all.push(case(None, inputs([x])));
     }
     all
+}
+
+/// Neurons behind a normalized convolution of events, which are no input of their own, as one op.
+fn stems(smoothness: Smoothness) -> Vec<OpCase> {
+    let case = |windows: Option<SideBySide>| OpCase {
+        name: format!("Stem {smoothness:?} {windows:?}"),
+        real: Box::new(OfEvents::new(smoothness, windows)),
+        dual: Box::new(OfEvents::new(smoothness, windows)),
+        inputs: inputs([&[3, 2, 3, 3], &[3], &[3], &[3]]),
+        smoothness,
+    };
+    [None, SideBySide::new([5, 4], [2; 2])].map(case).into()
+}
+
+#[derive(Debug)]
+struct OfEvents<S: Scalar> {
+    events: Tensor<S>,
+    conv2d: Conv2d,
+    stem: Box<dyn Op<S>>,
+}
+
+impl<S: Scalar> OfEvents<S> {
+    fn new(smoothness: Smoothness, windows: Option<SideBySide>) -> Self {
+        let [stride, padding, dilation] = [[1; 2]; 3];
+        let (input, kernel) = ([5, 4], [3; 2]);
+        let conv2d =
+            Conv2d::new(ConvShape { c_in: 2, input, c_out: 3, kernel, stride, padding, dilation, groups: 1 });
+        let scan = Scan::<_, S, 1>::new(Lif { beta: 0.8, gain: 1.1, firing: firings(smoothness)[0] });
+        let stem = scan.with_stem(&conv2d, Around { norm: Some(Norm::Own(BATCH_NORM)), windows });
+        let stem = stem.unwrap_or_else(|| unreachable!("normalized neurons have a stem"));
+        let events = noise(&[4, 2, 2, 5, 4], 9).map(|v: f64| S::from_f64(if v > 0.7 { v } else { 0.0 }));
+        Self { events, conv2d, stem }
+    }
+}
+
+impl<S: Scalar> Op<S> for OfEvents<S> {
+    fn name(&self) -> &'static str {
+        self.stem.name()
+    }
+
+    fn forward(&self, x: &[&Tensor<S>], saved: &mut Saved<S>) -> Tensor<S> {
+        let stats = ConvStats::new(self.conv2d.clone());
+        let stats = stats.forward(&[&self.events, x[0], x[1]], &mut Saved::discarding());
+        let y = self.stem.forward(&[&self.events, x[0], x[1], &stats, x[2], x[3]], saved);
+        saved.put(stats);
+        y
+    }
+
+    fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {
+        let x = [&self.events, ctx.x[0], ctx.x[1], ctx.saved.tensor(0), ctx.x[2], ctx.x[3]];
+        let need = [false, ctx.need[0], ctx.need[1], true, ctx.need[2], ctx.need[3]];
+        let mut grads = self.stem.backward(&Backward { x: &x, need: &need, ..*ctx });
+        grads.remove(3);
+        grads.remove(0);
+        grads
+    }
 }
 
 fn firings(smoothness: Smoothness) -> Vec<Firing> {

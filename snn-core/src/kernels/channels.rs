@@ -100,6 +100,125 @@ vectorized! {
     }
 }
 
+/// Channels that lie beside each other in a pixel are worked on so many at a time.
+const BLOCK: usize = 16;
+
+vectorized! {
+    /// Adds the sum of each channel, and that of its squares, over pixels whose channels lie beside each other.
+    ///
+    /// # Panics
+    /// If there are no channels.
+    pub fn add_pixels[S: Scalar](x: &[S], sums: &mut [[S; 2]]) {
+        let pixel = sums.len();
+        for (k, sums) in sums.chunks_mut(BLOCK).enumerate() {
+            let (mut sum, mut squares, from) = ([S::ZERO; BLOCK], [S::ZERO; BLOCK], k * BLOCK);
+            if sums.len() == BLOCK && pixel.is_multiple_of(BLOCK) {
+                let (blocks, _) = x.as_chunks::<BLOCK>();
+                for v in blocks.iter().skip(k).step_by(pixel / BLOCK) {
+                    for i in 0..BLOCK {
+                        sum[i] += v[i];
+                        squares[i] += v[i] * v[i];
+                    }
+                }
+            } else {
+                for row in x.chunks_exact(pixel) {
+                    for (i, &v) in row[from..].iter().take(sums.len()).enumerate() {
+                        sum[i] += v;
+                        squares[i] += v * v;
+                    }
+                }
+            }
+            for (i, to) in sums.iter_mut().enumerate() {
+                to[0] += sum[i];
+                to[1] += squares[i];
+            }
+        }
+    }
+}
+
+/// What normalizes channels.
+#[derive(Clone, Debug)]
+pub struct Factors<S> {
+    /// Subtracted first.
+    pub mean: Vec<S>,
+    /// Multiplied then.
+    pub slope: Vec<S>,
+    /// Added at last.
+    pub shift: Vec<S>,
+}
+
+impl<S: Scalar> Factors<S> {
+    /// The same for pixels of so many numbers, of which those behind the channels become zero.
+    #[must_use]
+    pub fn padded(&self, pixel: usize) -> Self {
+        let padded = |of: &[S]| {
+            let mut of = of.to_vec();
+            of.resize(pixel, S::ZERO);
+            of
+        };
+        Self { mean: padded(&self.mean), slope: padded(&self.slope), shift: padded(&self.shift) }
+    }
+}
+
+vectorized! {
+    /// Writes `(x - mean) * slope + shift` for each channel of pixels whose channels lie beside each other, and `x - mean` where there
+    /// is room for it.
+    ///
+    /// # Panics
+    /// If there are no channels, or the slices do not hold the same pixels.
+    pub fn normalize_pixels[S: Scalar](x: &[S], of: &Factors<S>, distances: &mut [S], out: &mut [S]) {
+        let pixel = of.mean.len();
+        if pixel.is_multiple_of(BLOCK) {
+            let [means, slopes, shifts] = [&of.mean, &of.slope, &of.shift].map(|v| v.as_chunks::<BLOCK>().0);
+            let (x, out) = (x.as_chunks::<BLOCK>().0, out.as_chunks_mut::<BLOCK>().0);
+            let (distances, n) = (distances.as_chunks_mut::<BLOCK>().0, means.len());
+            for k in 0..n {
+                let factors = [means[k], slopes[k], shifts[k]];
+                normalize_blocks(x, factors, distances, out, [k, n]);
+            }
+        } else {
+            for (i, (x, out)) in x.iter().zip(out).enumerate() {
+                let distance = *x - of.mean[i % pixel];
+                *out = distance * of.slope[i % pixel] + of.shift[i % pixel];
+                if let Some(to) = distances.get_mut(i) {
+                    *to = distance;
+                }
+            }
+        }
+    }
+}
+
+/// [`normalize_pixels`] of one block of channels: the `first` of `step`.
+#[inline(always)]
+fn normalize_blocks<S: Scalar>(
+    x: &[[S; BLOCK]],
+    [mean, slope, shift]: [[S; BLOCK]; 3],
+    distances: &mut [[S; BLOCK]],
+    out: &mut [[S; BLOCK]],
+    [first, step]: [usize; 2],
+) {
+    let out = &mut out[..x.len()];
+    if distances.is_empty() {
+        let mut at = first;
+        while at < x.len() {
+            for i in 0..BLOCK {
+                out[at][i] = (x[at][i] - mean[i]) * slope[i] + shift[i];
+            }
+            at += step;
+        }
+    } else {
+        let (distances, mut at) = (&mut distances[..x.len()], first);
+        while at < x.len() {
+            for i in 0..BLOCK {
+                let distance = x[at][i] - mean[i];
+                distances[at][i] = distance;
+                out[at][i] = distance * slope[i] + shift[i];
+            }
+            at += step;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

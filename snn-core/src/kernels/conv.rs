@@ -12,6 +12,7 @@
 //! Where a convolution is followed by max-pooling, its frames are pooled while they are in cache and never stored
 //! ([`forward_pooled`]), and going back only the number that a window chose is worked on.
 
+mod banded;
 mod dense;
 mod events;
 pub(super) mod layout;
@@ -19,6 +20,7 @@ mod links;
 mod slide;
 mod windows;
 
+pub use banded::{Banded, Listed, Room};
 pub use windows::Windows;
 
 use super::aligned::Aligned;
@@ -290,9 +292,9 @@ impl Part {
         Self { size: conv.shape.output(), unit: 1 }
     }
 
-    /// Bands of rows, of about equal height, as high as fit the cache with so many numbers a row.
-    fn bands<S>(self, row: usize) -> impl Iterator<Item = Range<usize>> {
-        let units = (BAND_BYTES / (row * size_of::<S>() * self.unit)).max(1);
+    /// Bands of rows, of about equal height, as high as fit so many bytes with so many numbers a row.
+    fn bands<S>(self, row: usize, bytes: usize) -> impl Iterator<Item = Range<usize>> {
+        let units = (bytes / (row * size_of::<S>() * self.unit)).max(1);
         let [h, all] = [self.size[0], self.size[0].div_ceil(self.unit)];
         let height = (all.div_ceil(all.div_ceil(units).max(1)) * self.unit).max(1);
         (0..h).step_by(height).map(move |first| first..(first + height).min(h))
@@ -352,7 +354,7 @@ impl<'a, R: Real> Product<'a, R> {
             (path, kernels, links.grid, conv.pixel_out())
         };
         let bands = match path {
-            Path::ScatterToBands(..) => part.bands::<R>(grid.pitch * pixel).collect(),
+            Path::ScatterToBands(..) => part.bands::<R>(grid.pitch * pixel, BAND_BYTES).collect(),
             _ => std::iter::once(0..grid.size[0]).collect(),
         };
         let mut bias = vec![R::ZERO; pixel];
@@ -398,7 +400,7 @@ impl<'a, R: Real> Product<'a, R> {
         match &self.path {
             Path::Scatter(links) => events::scatter(links, lists, &self.kernels, to),
             Path::ScatterToBands(links, kernel_rows) => {
-                let band = Band { links, kernel_rows, rows: rows.clone(), len };
+                let band = Band { links, kernel_rows, rows: rows.clone(), len, first: 0 };
                 events::scatter_to_band(&band, lists, &self.kernels, to);
             }
             Path::Slide(columns) => {
@@ -459,7 +461,7 @@ fn weight_grad_of_rows<R: Real>(
     }
     let (links, pixel, n) = (conv.by_input(), conv.pixel_out(), shape.c_in * conv.by_input().kernel_len);
     let sum = if let Some(kernel_rows) = &links.kernel_rows {
-        let bands: Vec<Range<usize>> = part.bands::<R>(links.grid.pitch * pixel).collect();
+        let bands: Vec<Range<usize>> = part.bands::<R>(links.grid.pitch * pixel, BAND_BYTES).collect();
         let (beyond, height) = (kernel_rows.beyond, bands.first().map_or(0, Range::len));
         let len = links.grid.of_rows(height).len() * pixel;
         let frame_len = len + 2 * beyond;
@@ -473,7 +475,7 @@ fn weight_grad_of_rows<R: Real>(
                     numbers[grid.len() * pixel..].fill(R::ZERO);
                     fill(of.start + k, Rows { numbers, band: band.clone(), grid, pixel }, room);
                 }
-                let band = Band { links, kernel_rows, rows: band.clone(), len };
+                let band = Band { links, kernel_rows, rows: band.clone(), len, first: 0 };
                 events::gather_by_kernel_rows(&band, lists, rows, grad);
             }
         })
@@ -624,9 +626,14 @@ fn frames_together<S>(kernels: &[S]) -> usize {
     if size_of_val(kernels) <= KERNEL_BYTES { 1 } else { FRAMES }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a share against a threshold")]
 fn is_sparse<R: Real>(x: &Sparse<'_, R>) -> bool {
-    x.pattern().n_nonzero() as f64 <= x.numbers().len() as f64 * DENSE_ABOVE
+    has_few(x.pattern())
+}
+
+/// Whether adding rows for each nonzero number is faster than the products of all.
+#[allow(clippy::cast_precision_loss, reason = "a share against a threshold")]
+fn has_few(x: &Pattern) -> bool {
+    x.n_nonzero() as f64 <= (x.n_rows() * x.n_cols()) as f64 * DENSE_ABOVE
 }
 
 fn sum_of<S: Scalar>(parts: Vec<Aligned<S>>, len: usize) -> Aligned<S> {

@@ -23,7 +23,7 @@ impl<S: Scalar> Events<S> {
     ///
     /// # Panics
     /// If a plane has more numbers than `u32` counts.
-    pub(super) fn list(&mut self, x: &[S], pattern: &Pattern, planes: Range<usize>) {
+    pub(super) fn list(&mut self, x: &[S], pattern: &Pattern, planes: impl Iterator<Item = usize>) {
         list(x, pattern, planes, self);
     }
 
@@ -62,7 +62,7 @@ pub(super) fn among(lanes: impl Lanes, sites: &[u32], range: Range<u32>) -> Rang
 
 vectorized! {
     #[allow(clippy::cast_possible_truncation, reason = "checked")]
-    fn list[S: Scalar](lanes; x: &[S], pattern: &Pattern, planes: Range<usize>, listed: &mut Events<S>) {
+    fn list[S: Scalar, P: Iterator<Item = usize>](lanes; x: &[S], pattern: &Pattern, planes: P, listed: &mut Events<S>) {
         let n_sites = pattern.n_cols();
         assert!(u32::try_from(n_sites).is_ok(), "events: {n_sites} sites");
         let (row, mut n) = (pattern.row_words() * BITS, 0);

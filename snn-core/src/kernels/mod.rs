@@ -32,7 +32,7 @@ pub(crate) const CACHE: usize = 1 << 21;
 mod tests {
     use std::process::Command;
 
-    /// The tests of kernels and ops, in a process that may use no more than the baseline or AVX2.
+    /// The tests of kernels, ops and the stem, in a process that may use no more than the baseline or AVX2.
     #[test]
     fn all_tests_of_kernels_pass_with_narrower_vectors() {
         if std::env::var_os("SNN_VECTORS").is_some() {
@@ -40,7 +40,11 @@ mod tests {
         }
         for vectors in ["baseline", "avx2"] {
             let mut tests = Command::new(std::env::current_exe().unwrap());
-            let output = tests.args(["kernels::", "ops::"]).env("SNN_VECTORS", vectors).output().unwrap();
+            let output = tests
+                .args(["kernels::", "ops::", "neuron::stem"])
+                .env("SNN_VECTORS", vectors)
+                .output()
+                .unwrap();
             assert!(output.status.success(), "{vectors}:\n{}", String::from_utf8_lossy(&output.stdout));
         }
     }

@@ -25,6 +25,12 @@ impl SideBySide {
         self.frame
     }
 
+    /// Height and width of a window.
+    #[must_use]
+    pub fn kernel(self) -> [usize; 2] {
+        self.kernel
+    }
+
     /// Windows from top to bottom and from left to right.
     #[must_use]
     pub fn output(self) -> [usize; 2] {

@@ -374,11 +374,11 @@ pub trait Lanes: Copy {
     /// # Panics
     /// If a slice does not hold them, or there are no taps.
     #[inline(always)]
-    fn choose<R: Real>(
+    fn choose<S: Scalar>(
         self,
-        rows: &[R],
+        rows: &[S],
         at: &Taps<'_>,
-        best: &mut [R],
+        best: &mut [S],
         choices: (&mut [MaybeUninit<u8>], usize),
     ) {
         match (as_f32(rows), as_f32_mut(best)) {
@@ -405,7 +405,7 @@ pub trait Lanes: Copy {
     /// # Panics
     /// If a slice does not hold them.
     #[inline(always)]
-    fn spread<R: Real>(self, best: &[R], choices: (&[u8], usize), at: &Taps<'_>, rows: &mut [R]) {
+    fn spread<S: Scalar>(self, best: &[S], choices: (&[u8], usize), at: &Taps<'_>, rows: &mut [S]) {
         match (as_f32(best), as_f32_mut(rows)) {
             (Some(best), Some(rows)) => self.spread_f32(best, choices, at, rows),
             _ => spread(best, choices, at, rows),
@@ -513,10 +513,10 @@ fn append_chosen<R: Real>(
 
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "the callers have at most 256 taps")]
-fn choose<R: Real>(
-    rows: &[R],
+fn choose<S: Scalar>(
+    rows: &[S],
     at: &Taps<'_>,
-    best: &mut [R],
+    best: &mut [S],
     (choices, stride): (&mut [MaybeUninit<u8>], usize),
 ) {
     for (i, (best, choices)) in best.chunks_mut(at.pixel).zip(choices.chunks_mut(stride)).enumerate() {
@@ -525,7 +525,7 @@ fn choose<R: Real>(
         choices.fill(MaybeUninit::new(0));
         for (k, &tap) in at.of_first.iter().enumerate().skip(1) {
             for ((best, choice), &v) in best.iter_mut().zip(choices.iter_mut()).zip(&rows[tap..]) {
-                if v > *best {
+                if v.value() > best.value() {
                     *best = v;
                     choice.write(k as u8);
                 }
@@ -558,12 +558,12 @@ fn pick<R: Real>(rows: &[R], choices: &[u8], taps: &[usize], chosen: &mut [R]) {
 }
 
 #[inline(always)]
-fn spread<R: Real>(best: &[R], (choices, stride): (&[u8], usize), at: &Taps<'_>, rows: &mut [R]) {
+fn spread<S: Scalar>(best: &[S], (choices, stride): (&[u8], usize), at: &Taps<'_>, rows: &mut [S]) {
     for (i, (best, choices)) in best.chunks(at.pixel).zip(choices.chunks(stride)).enumerate() {
         for (k, &tap) in at.of_first.iter().enumerate() {
             let row = &mut rows[i * at.step + tap..][..at.pixel];
             for ((v, &choice), &best) in row.iter_mut().zip(choices).zip(best) {
-                *v = if usize::from(choice) == k { best } else { R::ZERO };
+                *v = if usize::from(choice) == k { best } else { S::ZERO };
             }
         }
     }

@@ -113,14 +113,14 @@ impl Conv2dLayer {
         }
     }
 
+    /// The convolution of `x`, not yet applied, with its inputs.
+    pub(super) fn parts<E: Exec>(&self, e: &mut E, x: &E::Value) -> (Conv2d, Vec<E::Value>) {
+        let params = [&self.weight].into_iter().chain(&self.bias).map(|p| e.param(p));
+        (Conv2d::new(self.conv.clone()), [x.clone()].into_iter().chain(params).collect())
+    }
+
     fn apply<E: Exec>(&self, e: &mut E, x: &E::Value, op: Box<dyn Op<E::S>>) -> E::Value {
-        let weight = e.param(&self.weight);
-        match &self.bias {
-            Some(bias) => {
-                let bias = e.param(bias);
-                e.apply(op, &[x, &weight, &bias])
-            }
-            None => e.apply(op, &[x, &weight]),
-        }
+        let (_, inputs) = self.parts(e, x);
+        e.apply(op, &inputs.iter().collect::<Vec<_>>())
     }
 }

@@ -5,7 +5,7 @@ use crate::module::Param;
 use crate::neuron::{
     Alif, CubaLif, Decolle, Dynamics, Li, Lif, NeuronOp, Scan, lif_scan, recurrent_lif_scan,
 };
-use crate::ops::{Norm, Pool2d};
+use crate::ops::{Conv2d, Norm, Pool2d};
 use crate::scalar::Scalar;
 
 /// Which neuron a layer is made of.
@@ -101,6 +101,23 @@ impl NeuronKind {
     }
 }
 
+/// What stands before a layer of neurons, with the inputs of all of it.
+pub(super) struct Before<V> {
+    /// As in [`Neurons::conv2d`].
+    pub(super) conv2d: Option<(Conv2d, usize)>,
+    /// As in [`Neurons::norm`].
+    pub(super) norm: Option<Norm>,
+    /// Those of the convolution, or the current; then statistics, gain and shift of the normalization.
+    pub(super) inputs: Vec<V>,
+}
+
+impl<V> Before<V> {
+    /// Nothing but the current.
+    pub(super) fn nothing(cur: V) -> Self {
+        Self { conv2d: None, norm: None, inputs: vec![cur] }
+    }
+}
+
 /// A layer of neurons; with all-to-all recurrence it has the weight `<name>.recurrent` `[N, N]` (from, to) and the bias
 /// `<name>.recurrent_bias` `[N]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,27 +135,24 @@ pub struct NeuronLayer {
 impl NeuronLayer {
     /// Runs the neurons on the current `[T, B, features…]`.
     pub fn forward<E: Exec>(&self, e: &mut E, x: &E::Value) -> E::Value {
-        self.forward_between(e, x, None, None)
+        self.forward_between(e, Before::nothing(x.clone()), None)
     }
 
-    /// Normalizes `x`, runs the neurons and pools their output, at once as far as that is possible. A normalization comes with its
-    /// statistics, gain and shift.
+    /// Runs the neurons with what stands before them and pools their output, at once as far as that is possible.
     pub(super) fn forward_between<E: Exec>(
         &self,
         e: &mut E,
-        x: &E::Value,
-        norm: Option<(Norm, [E::Value; 3])>,
+        before: Before<E::Value>,
         pool: Option<&Pool2d>,
     ) -> E::Value {
-        let (norm, of_norm) = norm.unzip();
         let recurrent = self.recurrent.as_ref().map(|params| params.each_ref().map(|p| e.param(p)));
         let scan = if recurrent.is_some() { self.kind.recurrent_scan() } else { self.kind.scan() };
-        let inputs = [x].into_iter().chain(of_norm.iter().flatten()).chain(recurrent.iter().flatten());
+        let inputs = before.inputs.iter().chain(recurrent.iter().flatten());
         let at_once = pool.and_then(|pool| match self.features[..] {
             [_, h, w] => pool.side_by_side([h, w]).map(|windows| (*pool, windows)),
             _ => None,
         });
-        let neurons = Neurons { scan, norm, pool: at_once };
+        let neurons = Neurons { scan, conv2d: before.conv2d, norm: before.norm, pool: at_once };
         let y = e.neuron(&self.name, neurons, &inputs.collect::<Vec<_>>());
         match pool {
             Some(pool) if at_once.is_none() => e.apply(Box::new(*pool), &[&y]),

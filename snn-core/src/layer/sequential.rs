@@ -1,11 +1,12 @@
 //! A chain of layers, and the builder that checks its shapes.
 
 use super::conv2d::{Bias, Conv2dConfig, Conv2dLayer};
+use super::neuron::Before;
 use super::{BatchNormLayer, Layer, LinearLayer, NeuronKind, NeuronLayer};
 use crate::error::ShapeError;
 use crate::exec::Exec;
 use crate::init::Init;
-use crate::module::{Module, Param, Pass, Role};
+use crate::module::{Module, Param, Pass, Role, Statistics};
 use crate::ops::{Pool2d, PoolKind};
 use crate::rng::rng;
 use crate::tensor::Tensor;
@@ -75,14 +76,20 @@ impl Module for Sequential {
                 (Layer::Conv2d(conv), [Layer::Pool(pool), rest @ ..]) => {
                     (conv.forward_pooled(e, &x, pool), rest)
                 }
+                (Layer::Conv2d(conv), [Layer::BatchNorm(norm), Layer::Neuron(neuron), rest @ ..])
+                    if layers.len() == self.layers.len() && is_stem(conv, neuron, pass) =>
+                {
+                    let of_conv = conv.parts(e, &x);
+                    let (before, (pool, rest)) = (norm.before_with_conv(e, of_conv, pass), pool_before(rest));
+                    (neuron.forward_between(e, before, pool), rest)
+                }
                 (Layer::BatchNorm(norm), [Layer::Neuron(neuron), rest @ ..]) => {
-                    let parts = norm.parts(e, &x, pass);
-                    let (pool, rest) = pool_before(rest);
-                    (neuron.forward_between(e, &x, Some(parts), pool), rest)
+                    let (before, (pool, rest)) = (norm.before(e, &x, pass), pool_before(rest));
+                    (neuron.forward_between(e, before, pool), rest)
                 }
                 (Layer::Neuron(neuron), _) => {
                     let (pool, rest) = pool_before(behind);
-                    (neuron.forward_between(e, &x, None, pool), rest)
+                    (neuron.forward_between(e, Before::nothing(x), pool), rest)
                 }
                 _ => (layer.forward(e, &x, pass), behind),
             };
@@ -101,6 +108,11 @@ impl Module for Sequential {
     fn needs_whole_batch(&self) -> bool {
         self.layers.iter().any(|layer| matches!(layer, Layer::BatchNorm(_)))
     }
+}
+
+/// Whether a first convolution and the normalized neurons behind it may be worked on as one, with the input's gradient for nobody.
+fn is_stem(conv: &Conv2dLayer, neuron: &NeuronLayer, pass: &Pass) -> bool {
+    pass.statistics == Statistics::Batch && neuron.recurrent.is_none() && conv.conv.has_bands()
 }
 
 /// The pooling that these layers begin with, and what comes behind it.

@@ -41,7 +41,7 @@ impl Around {
     }
 
     /// The shape of the outputs of neurons of this shape.
-    fn shape(self, of: &[usize]) -> Vec<usize> {
+    pub(super) fn shape(self, of: &[usize]) -> Vec<usize> {
         let Some(windows) = self.windows else { return of.to_vec() };
         assert!(of.len() == 5 && of[3..] == windows.frame(), "neurons of shape {of:?} behind {windows:?}");
         [&of[..3], &windows.output()].concat()
@@ -115,8 +115,8 @@ impl<'a, D: Dynamics<N>, S: Scalar, const N: usize> Call<'a, D, S, N> {
         trace: Option<&mut [Vec<S>; N]>,
         into: impl FnMut(usize, &mut dyn FnMut(&mut [S])),
     ) {
-        let cur = Current { x: self.x, norm: self.norm.as_ref().map(|(_, inputs)| inputs) };
-        self.scan.run_part((self.scan.kept_for_backward(), part), &cur, part.zeros(), trace, into);
+        let mut cur = Current { part, x: self.x, norm: self.norm.as_ref().map(|(_, inputs)| inputs) };
+        self.scan.run_part((self.scan.kept_for_backward(), part), &mut cur, part.zeros(), trace, into);
     }
 
     /// Runs a part, whose output goes to `y`. Returns the indices of what its windows chose.
@@ -145,19 +145,18 @@ impl<'a, D: Dynamics<N>, S: Scalar, const N: usize> Call<'a, D, S, N> {
         let [first, all, outputs] = [part.first, self.n, part.len].map(|n| self.around.outputs(n));
         let gy = |t: usize| &gy[t * all + first..][..outputs];
         let Some(windows) = self.around.windows else {
-            return self.scan.part_backward(part, trace, |t, step| step(gy(t)), g_cur);
+            return self.scan.part_backward(part, trace, |t, step| step(gy(t), g_cur.row(t)));
         };
         let choices = |t: usize| &choices[first * self.n_steps + t * outputs..][..outputs];
         let mut g_spikes = vec![S::ZERO; part.len];
-        let g_out = |t: usize, step: &mut dyn FnMut(&[S])| {
+        self.scan.part_backward(part, trace, |t, step| {
             if let Some(next) = t.checked_sub(1).filter(|_| part.is_far::<S>()) {
                 scan::ask_for(gy(next));
                 scan::ask_for(choices(next));
             }
             pool::spread(windows, gy(t), choices(t), &mut g_spikes);
-            step(&g_spikes);
-        };
-        self.scan.part_backward(part, trace, g_out, g_cur)
+            step(&g_spikes, g_cur.row(t));
+        })
     }
 
     /// The states of a part that were kept, or those that it has when it runs again.

@@ -16,6 +16,7 @@ mod lif;
 mod recurrent;
 mod scan;
 mod state_map;
+mod stem;
 
 pub use alif::Alif;
 pub use block::Around;

@@ -2,12 +2,12 @@
 
 use super::block::{self, Around, Block};
 use super::recurrent::RecurrentScan;
+use super::stem::Stem;
 use super::{Dynamics, Placement, Site, StateMap};
 use crate::kernels::CACHE;
-use crate::kernels::par::Columns;
 use crate::kernels::scan::{self, fire, fire_backward, integrate, integrate_backward};
 use crate::op::{Backward, Op, Saved};
-use crate::ops::NormInputs;
+use crate::ops::{Conv2d, NormInputs};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 use std::ops::Range;
@@ -25,6 +25,12 @@ pub trait NeuronOp<S: Scalar>: Op<S> {
     /// The same neurons with what stands around them as one op, if there is such: its inputs are those of the normalization, if
     /// there is one, or the current, and then what else the neurons take.
     fn with_around(&self, _around: Around) -> Option<Box<dyn Op<S>>> {
+        None
+    }
+
+    /// The same with the convolution that the current comes from, if there is such an op: its inputs are those of the convolution,
+    /// then statistics, gain and shift of the normalization, then what else the neurons take.
+    fn with_stem(&self, _conv2d: &Conv2d, _around: Around) -> Option<Box<dyn Op<S>>> {
         None
     }
 }
@@ -119,17 +125,27 @@ impl Part {
     }
 }
 
-/// The current of all neurons and steps.
+/// Where the current of some neurons comes from.
+pub(super) trait Source<S> {
+    /// That of step `t`, for which there is room. Steps are asked for once each and in order.
+    fn row<'a>(&'a mut self, t: usize, room: &'a mut [S]) -> &'a [S];
+}
+
+/// The current of a part of the neurons from that of all neurons and steps.
 pub(super) struct Current<'a, S> {
+    pub(super) part: &'a Part,
     /// It, or what it is made from.
     pub(super) x: &'a [S],
     /// What is made of it first.
     pub(super) norm: Option<&'a NormInputs<'a, S>>,
 }
 
-impl<S: Scalar> Current<'_, S> {
-    /// Some of it, for which there is room.
-    fn row<'a>(&'a self, at: Range<usize>, room: &'a mut [S]) -> &'a [S] {
+impl<S: Scalar> Source<S> for Current<'_, S> {
+    fn row<'a>(&'a mut self, t: usize, room: &'a mut [S]) -> &'a [S] {
+        if t + 1 < self.part.n_steps && self.part.is_far::<S>() {
+            scan::ask_for(&self.x[self.part.at(t + 1)]);
+        }
+        let at = self.part.at(t);
         let Some(norm) = self.norm else { return &self.x[at] };
         norm.normalize(at.start, room);
         room
@@ -165,10 +181,11 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
             assert_eq!(start.variables.len(), N, "state variables to start from");
             state.iter_mut().zip(&start.variables).for_each(|(to, from)| to.copy_from_slice(from));
         }
-        let given = Current { x: cur.as_slice(), norm: None };
-        let last = self.run_part((Kept::BeforeMap, &part), &given, state, Some(&mut states), |t, step| {
-            step(&mut spikes[part.at(t)]);
-        });
+        let mut given = Current { part: &part, x: cur.as_slice(), norm: None };
+        let last =
+            self.run_part((Kept::BeforeMap, &part), &mut given, state, Some(&mut states), |t, step| {
+                step(&mut spikes[part.at(t)]);
+            });
         Trajectory {
             spikes: Tensor::new(cur.shape(), spikes),
             states: states.map(|s| Tensor::new(cur.shape(), s)).into(),
@@ -176,12 +193,12 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         }
     }
 
-    /// Runs some neurons over all steps, from this state to that after the last step. What is kept is added to `trace`, a row for
+    /// Runs some neurons over all steps, from this state to that after the last step. What is kept is written to `trace`, a row for
     /// each step; `into(t, step)` calls `step` with where the output of step `t` goes. Returns the state at the end.
     pub(super) fn run_part(
         &self,
         (kept, part): (Kept, &Part),
-        cur: &Current<'_, S>,
+        cur: &mut impl Source<S>,
         mut state: [Vec<S>; N],
         mut trace: Option<&mut [Vec<S>; N]>,
         mut into: impl FnMut(usize, &mut dyn FnMut(&mut [S])),
@@ -189,27 +206,24 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         let (mut room, mut unkept) = (vec![S::ZERO; part.len], part.zeros());
         for t in 0..part.n_steps {
             let mut trace = match &mut trace {
-                Some(trace) => trace.each_mut().map(|rows| one_more(rows, part.len)),
+                Some(trace) => trace.each_mut().map(|rows| row_of(rows, t, part.len)),
                 None => planes(&mut unkept),
             };
             let mut state = planes(&mut state);
-            if t + 1 < part.n_steps && part.is_far::<S>() {
-                scan::ask_for(&cur.x[part.at(t + 1)]);
-            }
-            let cur = cur.row(part.at(t), &mut room);
+            let cur = cur.row(t, &mut room);
             into(t, &mut |out| self.step((part.site(t), kept), cur, &mut state, &mut trace, out));
         }
         state
     }
 
-    /// The way back of [`run_part`](Self::run_part), of which a row was kept for each step; `g_out(t, step)` calls `step` with the
-    /// gradient by the output of step `t`. Returns the gradient by the numbers that the map learns.
+    /// The way back of [`run_part`](Self::run_part), of which a row was kept for each step; `walk(t, step)` calls `step` with the
+    /// gradient by the output of step `t`, and with where that by the current goes. Returns the gradient by the numbers that the
+    /// map learns.
     pub(super) fn part_backward(
         &self,
         part: &Part,
         trace: [&[S]; N],
-        mut g_out: impl FnMut(usize, &mut dyn FnMut(&[S])),
-        g_cur: &mut Columns<'_, S>,
+        mut walk: impl FnMut(usize, &mut dyn FnMut(&[S], &mut [S])),
     ) -> Vec<S> {
         let mut g = part.zeros();
         let mut g = planes(&mut g);
@@ -218,9 +232,9 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         let mut carried = self.carried(part.site(last), kept(last));
         for t in (0..part.n_steps).rev() {
             let (site, before) = (part.site(t), (t > 0).then(|| kept(t - 1)));
-            g_out(t, &mut |g_out| {
+            walk(t, &mut |g_out, g_cur| {
                 let step = StepBack { site, kept: kept(t), before, g_out };
-                self.step_backward(&step, &mut carried, &mut g, g_cur.row(t));
+                self.step_backward(&step, &mut carried, &mut g, g_cur);
             });
         }
         carried.g_params
@@ -378,11 +392,12 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
     }
 }
 
-/// A row of so many zeros at the end.
-fn one_more<S: Scalar>(rows: &mut Vec<S>, len: usize) -> &mut [S] {
-    let first = rows.len();
-    rows.resize(first + len, S::ZERO);
-    &mut rows[first..]
+/// The row of step `t`, which is made if it is not there yet.
+fn row_of<S: Scalar>(rows: &mut Vec<S>, t: usize, len: usize) -> &mut [S] {
+    if rows.len() < (t + 1) * len {
+        rows.resize((t + 1) * len, S::ZERO);
+    }
+    &mut rows[t * len..][..len]
 }
 
 fn planes<S, const N: usize>(state: &mut [Vec<S>; N]) -> [&mut [S]; N] {
@@ -425,6 +440,10 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> NeuronOp<S> for Scan<D, S, N> {
 
     fn with_around(&self, around: Around) -> Option<Box<dyn Op<S>>> {
         Some(Box::new(Block::new(self.clone(), around)))
+    }
+
+    fn with_stem(&self, conv2d: &Conv2d, around: Around) -> Option<Box<dyn Op<S>>> {
+        Stem::new(self.clone(), conv2d.clone(), around).map(|stem| Box::new(stem) as Box<dyn Op<S>>)
     }
 }
 

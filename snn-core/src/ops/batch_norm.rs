@@ -9,7 +9,7 @@
 //! directly-trained larger spiking neural networks", 2020 (arXiv:2011.05280; tdBN), whose factor `α·θ` is a matter of
 //! the gain's initial value.
 
-use crate::kernels::channels::{self, Runs};
+use crate::kernels::channels::{self, Factors, Runs};
 use crate::kernels::par::{build_from_zeros, for_row_chunks, map_chunks};
 use crate::kernels::sums;
 use crate::op::{Backward, Op, Saved};
@@ -261,7 +261,7 @@ impl Norm {
             Self::Given(_) => S::ZERO,
         };
         let of = |c: usize| {
-            let (mean, slope, g_mean) = (inputs.mean[c], inputs.slope[c], g_shift[c] * inverse);
+            let (mean, slope, g_mean) = (inputs.of.mean[c], inputs.of.slope[c], g_shift[c] * inverse);
             let by_distance = inputs.r[c] * g_gain[c] * inverse;
             move |g, v| slope * (g - g_mean - (v - mean) * by_distance)
         };
@@ -272,36 +272,37 @@ impl Norm {
     }
 }
 
+/// What normalizes `c` channels, and their `1/√(v + ε)`, from statistics, gain and shift.
+pub(crate) fn factors<S: Scalar>(op: &str, c: usize, x: &[&Tensor<S>], epsilon: f32) -> (Factors<S>, Vec<S>) {
+    let fits = x[0].shape() == [2, c] && x[1].shape() == [c] && x[2].shape() == [c];
+    assert!(fits, "{op}: shapes {:?}", x.iter().map(|t| t.shape()).collect::<Vec<_>>());
+    let (mean, variance) = x[0].as_slice().split_at(c);
+    let epsilon = S::from_f64(f64::from(epsilon));
+    let r: Vec<S> = variance.iter().map(|&v| S::ONE / (v + epsilon).sqrt()).collect();
+    let slope = x[1].as_slice().iter().zip(&r).map(|(&gain, &r)| gain * r).collect();
+    (Factors { mean: mean.to_vec(), slope, shift: x[2].as_slice().to_vec() }, r)
+}
+
 /// The inputs of a call to a [`Norm`], checked.
 pub(crate) struct Inputs<'a, S> {
     layout: Layout,
     x: &'a [S],
-    mean: &'a [S],
-    shift: &'a [S],
+    of: Factors<S>,
     /// `1/√(v + ε)` of each channel.
     r: Vec<S>,
-    /// `γ/√(v + ε)` of each channel.
-    slope: Vec<S>,
 }
 
 impl<'a, S: Scalar> Inputs<'a, S> {
     fn of(op: &str, x: &[&'a Tensor<S>], epsilon: f32) -> Self {
         let layout = Layout::of(op, x[0].shape());
-        let c = layout.channels;
-        let fits = x[1].shape() == [2, c] && x[2].shape() == [c] && x[3].shape() == [c];
-        assert!(fits, "{op}: shapes {:?}", x.iter().map(|t| t.shape()).collect::<Vec<_>>());
-        let (mean, variance) = x[1].as_slice().split_at(c);
-        let [x, gain, shift] = [x[0], x[2], x[3]].map(Tensor::as_slice);
-        let epsilon = S::from_f64(f64::from(epsilon));
-        let r: Vec<S> = variance.iter().map(|&v| S::ONE / (v + epsilon).sqrt()).collect();
-        let slope = gain.iter().zip(&r).map(|(&g, &r)| g * r).collect();
-        Self { layout, x, mean, shift, r, slope }
+        let (of, r) = factors(op, layout.channels, &x[1..], epsilon);
+        Self { layout, x: x[0].as_slice(), of, r }
     }
 
     /// Writes the output from place `first` on: `γ·(x − μ)/√(v + ε) + β`.
     pub(crate) fn normalize(&self, first: usize, to: &mut [S]) {
         let of = |c: usize| {
-            let (mean, slope, shift) = (self.mean[c], self.slope[c], self.shift[c]);
+            let (mean, slope, shift) = (self.of.mean[c], self.of.slope[c], self.of.shift[c]);
             move |v| (v - mean) * slope + shift
         };
         channels::map(self.layout.runs(first), &self.x[first..first + to.len()], &of, to);
@@ -315,7 +316,7 @@ impl<'a, S: Scalar> Inputs<'a, S> {
     /// Adds to `sums[c]` the `gy·x̂` and the `gy` of the places of channel `c` from `first` on: the gradients by gain and shift.
     pub(crate) fn add_sums(&self, first: usize, gy: &[S], sums: &mut [[S; 2]]) {
         let of = |c: usize| {
-            let (mean, r) = (self.mean[c], self.r[c]);
+            let (mean, r) = (self.of.mean[c], self.r[c]);
             (move |g, v| g * (v - mean) * r, |g, _| g)
         };
         channels::add_sums(self.layout.runs(first), [gy, &self.x[first..first + gy.len()]], &of, sums);
@@ -324,8 +325,8 @@ impl<'a, S: Scalar> Inputs<'a, S> {
     /// The gradient of the statistics, where they are no part of `x`.
     fn stats_grad(&self, g_gain: &[S], g_shift: &[S]) -> Tensor<S> {
         let (n, half) = (self.layout.channels, S::from_f64(0.5));
-        let g_mean = (0..n).map(|c| -(self.slope[c] * g_shift[c]));
-        let g_variance = (0..n).map(|c| -(half * self.slope[c] * self.r[c] * g_gain[c]));
+        let g_mean = (0..n).map(|c| -(self.of.slope[c] * g_shift[c]));
+        let g_variance = (0..n).map(|c| -(half * self.of.slope[c] * self.r[c] * g_gain[c]));
         Tensor::new(&[2, n], g_mean.chain(g_variance).collect())
     }
 }

@@ -21,7 +21,7 @@ const FRAMES: usize = 64;
 /// Input that is equal in all steps is convolved once.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
-    pub(super) conv: Conv,
+    pub(crate) conv: Conv,
 }
 
 impl Conv2d {
@@ -31,7 +31,13 @@ impl Conv2d {
         Self { conv: conv.into() }
     }
 
-    pub(super) fn check<S: Scalar>(&self, x: &[&Tensor<S>]) {
+    /// Which numbers of `x` are not zero, a row for each channel of each frame, if they are real and steps differ.
+    pub(crate) fn moving<S: Scalar>(&self, x: &Tensor<S>) -> Option<Pattern> {
+        let moves = S::IS_REAL && Still::of(x).once(x.as_slice()).len() == x.len();
+        moves.then(|| Pattern::of(x.as_slice(), self.conv.shape().plane()))
+    }
+
+    pub(crate) fn check<S: Scalar>(&self, x: &[&Tensor<S>]) {
         let s = self.conv.shape();
         let [h, w] = s.input;
         let fits = x[0].shape().len() == 5 && x[0].shape()[2..] == [s.c_in, h, w];

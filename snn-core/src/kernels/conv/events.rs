@@ -47,6 +47,8 @@ pub(super) struct Band<'a> {
     pub(super) kernel_rows: &'a KernelRows,
     pub(super) rows: Range<usize>,
     pub(super) len: usize,
+    /// The first of the frames, among those whose events are listed.
+    pub(super) first: usize,
 }
 
 impl Band<'_> {
@@ -73,7 +75,7 @@ vectorized! {
         let [len, stride] = links.strides;
         for (frame, rows) in rows.chunks_mut(band.frame_len()).enumerate() {
             for (channel, kernel) in kernels.chunks(links.kernel_len).enumerate() {
-                let (sites, values) = events.of_plane(frame * links.channels + channel);
+                let (sites, values) = events.of_plane((band.first + frame) * links.channels + channel);
                 let n = kernel.len() / len;
                 let met = events::among(lanes, sites, band.kernel_rows.sites(&band.rows, 0..n));
                 band.starts(&sites[met.clone()], starts);
@@ -132,7 +134,10 @@ vectorized! {
         let (n, at_once) = (links.kernel_len / len, simd::rows_in_registers(len));
         for (frame, rows) in rows.chunks(band.frame_len()).enumerate() {
             for (channel, kernel) in kernels.chunks_mut(links.kernel_len).enumerate() {
-                let (sites, values) = events.of_plane(frame * links.channels + channel);
+                let (sites, values) = events.of_plane((band.first + frame) * links.channels + channel);
+                let met = events::among(lanes, sites, band.kernel_rows.sites(&band.rows, 0..n));
+                let values = if values.is_empty() { &[] } else { &values[met.clone()] };
+                let sites = &sites[met];
                 band.starts(sites, starts);
                 for (row, to) in (0..n).step_by(at_once).zip(kernel.chunks_mut(at_once * len)) {
                     let some = row..(row + at_once).min(n);

@@ -122,9 +122,13 @@ pub(in crate::kernels) fn transpose<S: Scalar>(
     to: &mut [S],
     to_width: usize,
 ) {
-    let to = std::ptr::from_mut(to) as *mut [MaybeUninit<S>];
-    // SAFETY: only numbers are written, so that `to` has numbers as before.
-    transpose_new(from, from_width, size, unsafe { &mut *to }, to_width);
+    transpose_new(from, from_width, size, as_unwritten(to), to_width);
+}
+
+/// Numbers that will be written over.
+pub(super) fn as_unwritten<T: Copy>(to: &mut [T]) -> &mut [MaybeUninit<T>] {
+    // SAFETY: the crate's kernels write nothing but values of the type to such a slice, so that it has values as before.
+    unsafe { &mut *(std::ptr::from_mut(to) as *mut [MaybeUninit<T>]) }
 }
 
 vectorized! {

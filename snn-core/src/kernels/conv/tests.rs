@@ -166,7 +166,8 @@ fn bands_of_unequal_height_are_all_of_a_frame() {
         let shape =
             ConvShape { c_in: 2, input: [81, 20], c_out, kernel, stride, padding, dilation, groups: 1 };
         let (conv, n) = (Conv::from(shape), shape.pixel(c_out) * (shape.output()[1] + 2));
-        let heights: Vec<usize> = Part::all(&conv).bands::<f64>(n).map(|rows| rows.len()).collect();
+        let heights: Vec<usize> =
+            Part::all(&conv).bands::<f64>(n, BAND_BYTES).map(|rows| rows.len()).collect();
         assert!(heights.len() > 1 && heights.first() != heights.last(), "{heights:?}");
         assert!(equals_the_definition(&shape, 2, 0.05, 3));
         assert!(windows_give_gradients_of_what_they_chose(&shape, 0.05, 4));

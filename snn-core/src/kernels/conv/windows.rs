@@ -4,7 +4,7 @@ use super::layout::Rows;
 use super::links::{Grid, Links};
 use super::{ConvShape, Part};
 use crate::kernels::simd::Taps;
-use crate::scalar::Real;
+use crate::scalar::{Real, Scalar};
 use crate::vectorized;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -85,7 +85,12 @@ impl Windows {
 
     /// The greatest number of each window in `rows`, the first of equals, and its index in the window: `[windows][pixel]`, the
     /// latter with zeros up to their own stride.
-    pub(super) fn choose<R: Real>(&self, rows: &Rows<&[R]>, best: &mut [R], choices: &mut [MaybeUninit<u8>]) {
+    pub(super) fn choose<S: Scalar>(
+        &self,
+        rows: &Rows<&[S]>,
+        best: &mut [S],
+        choices: &mut [MaybeUninit<u8>],
+    ) {
         choose(self, rows, best, choices);
     }
 
@@ -95,7 +100,7 @@ impl Windows {
     }
 
     /// Puts each number of `best` `[windows][pixel]` where it was chosen, and zeros elsewhere in its window.
-    pub(super) fn spread<R: Real>(&self, best: &[R], choices: &[u8], rows: Rows<&mut [R]>) {
+    pub(super) fn spread<S: Scalar>(&self, best: &[S], choices: &[u8], rows: Rows<&mut [S]>) {
         spread(self, best, choices, rows);
     }
 
@@ -115,8 +120,8 @@ impl Windows {
 }
 
 vectorized! {
-    fn choose[R: Real](
-        lanes; windows: &Windows, rows: &Rows<&[R]>, best: &mut [R], choices: &mut [MaybeUninit<u8>],
+    fn choose[S: Scalar](
+        lanes; windows: &Windows, rows: &Rows<&[S]>, best: &mut [S], choices: &mut [MaybeUninit<u8>],
     ) {
         let (of, pixel) = (windows.in_rows(&rows.band), rows.pixel);
         let mut room = [0; MOST];
@@ -144,7 +149,7 @@ vectorized! {
 }
 
 vectorized! {
-    fn spread[R: Real](lanes; windows: &Windows, best: &[R], choices: &[u8], rows: Rows<&mut [R]>) {
+    fn spread[S: Scalar](lanes; windows: &Windows, best: &[S], choices: &[u8], rows: Rows<&mut [S]>) {
         let (of, pixel) = (windows.in_rows(&rows.band), rows.pixel);
         let mut room = [0; MOST];
         let (stride, taps) =
