@@ -30,7 +30,7 @@ use super::pattern::Pattern;
 use super::spike_matmul::Sparse;
 use crate::scalar::{Real, Scalar};
 use dense::Dense;
-use events::{Band, Lists};
+use events::{Band, Scratch};
 use layout::Rows;
 use links::{Grid, KernelRows, Links};
 use slide::{Chosen, Columns};
@@ -41,11 +41,14 @@ use std::sync::{Arc, OnceLock};
 /// Above this share of nonzero numbers adding the products of all is faster than adding rows.
 const DENSE_ABOVE: f64 = 0.3;
 
-/// Frames that one task works on.
+/// Most frames that one task works on.
 const FRAMES: usize = 16;
 
-/// Frames whose weight gradients are summed before they meet those of other threads.
+/// Most frames whose weight gradients are summed before they meet those of other tasks.
 const SUMMED: usize = 64;
+
+/// Bytes of frames that a task works on, unless one frame has more: of large ones a batch may have few.
+const TASK_BYTES: usize = 4 << 20;
 
 /// Kernels of so many bytes stay in cache while frame after frame is worked on.
 const KERNEL_BYTES: usize = 128 << 10;
@@ -95,6 +98,12 @@ impl ConvShape {
     #[must_use]
     pub fn frames<'a, R: Real>(&self, x: &'a [R], known: Option<&'a Pattern>) -> Sparse<'a, R> {
         Sparse::new(x, self.plane(), known)
+    }
+
+    /// How many frames a task works on, at most so many.
+    fn frames_a_task<S>(&self, most: usize) -> usize {
+        let numbers = self.in_len().max(self.out_len());
+        (TASK_BYTES / (numbers * size_of::<S>()).max(1)).clamp(1, most)
     }
 
     fn n_frames<R: Real>(&self, x: &Sparse<'_, R>) -> usize {
@@ -223,7 +232,7 @@ pub fn forward<R: Real>(conv: &Conv, x: &Sparse<'_, R>, w: &[R], b: &[R]) -> Vec
         });
     };
     // SAFETY: the bands of a frame are all its rows, which are written with all their channels.
-    unsafe { par::build_rows(n, len, FRAMES, write) }
+    unsafe { par::build_rows(n, len, shape.frames_a_task::<R>(FRAMES), write) }
 }
 
 /// The greatest number of each window of the output of [`forward`], `[F, C_out, H'/kh, W'/kw]`, and which number of its
@@ -249,7 +258,7 @@ pub fn forward_pooled<R: Real>(
         });
     };
     // SAFETY: the bands of a frame have all its windows, whose numbers and choices are written for all channels.
-    unsafe { par::build_rows_2(n, [len, windows.count() * stride], FRAMES, write) }
+    unsafe { par::build_rows_2(n, [len, windows.count() * stride], shape.frames_a_task::<R>(FRAMES), write) }
 }
 
 /// The numbers that [`forward_pooled`] would give if its windows chose so.
@@ -275,7 +284,7 @@ pub fn forward_chosen<R: Real>(
         });
     };
     // SAFETY: the bands of a frame have all its windows, which are written for all channels.
-    unsafe { par::build_rows(shape.n_frames(x), len, FRAMES, write) }
+    unsafe { par::build_rows(shape.n_frames(x), len, shape.frames_a_task::<R>(FRAMES), write) }
 }
 
 /// The part of a convolution's output that is asked for.
@@ -371,13 +380,13 @@ impl<'a, R: Real> Product<'a, R> {
             Path::ScatterToBands(_, kernel_rows) => kernel_rows.beyond,
             _ => 0,
         };
-        let (frame_len, mut lists) = (len + 2 * beyond, Lists::default());
+        let (frame_len, mut scratch) = (len + 2 * beyond, Scratch::default());
         let mut buffer = Aligned::zeros(step.min(of.len()) * frame_len);
         for first in of.clone().step_by(step) {
             let some = first..(first + step).min(of.end);
             let rows = &mut buffer[..some.len() * frame_len];
             if !matches!(self.path, Path::Dense(_)) {
-                self.shape.list_events(x, &some, &mut lists.events);
+                self.shape.list_events(x, &some, &mut scratch.events);
             }
             let x = frames(x.numbers(), self.shape.in_len(), first, some.len());
             for band in &self.bands {
@@ -385,7 +394,7 @@ impl<'a, R: Real> Product<'a, R> {
                     let rows = rows.chunks_mut(frame_len).map(|rows| &mut rows[beyond..][..len]);
                     rows.for_each(|rows| layout::fill_pixels(&self.bias, rows));
                 }
-                self.add(x, &mut lists, (band, len), rows);
+                self.add(x, &mut scratch, (band, len), rows);
                 let grid = self.grid.of_rows(band.len());
                 for (k, rows) in rows.chunks(frame_len).enumerate() {
                     let (numbers, band) = (&rows[beyond..][..len], band.clone());
@@ -396,17 +405,19 @@ impl<'a, R: Real> Product<'a, R> {
     }
 
     /// Adds the products of frames to a band of their rows, of so many numbers.
-    fn add(&self, x: &[R], lists: &mut Lists<R>, (rows, len): (&Range<usize>, usize), to: &mut [R]) {
+    fn add(&self, x: &[R], scratch: &mut Scratch<R>, (rows, len): (&Range<usize>, usize), to: &mut [R]) {
         match &self.path {
-            Path::Scatter(links) => events::scatter(links, lists, &self.kernels, to),
+            Path::Scatter(links) => events::scatter(links, scratch, &self.kernels, to),
             Path::ScatterToBands(links, kernel_rows) => {
                 let band = Band { links, kernel_rows, rows: rows.clone(), len, first: 0 };
-                events::scatter_to_band(&band, lists, &self.kernels, to);
+                events::scatter_to_band(&band, scratch, &self.kernels, to);
             }
             Path::Slide(columns) => {
-                slide::forward(self.shape, columns, lists, &self.kernels, &self.bias, to);
+                slide::forward(self.shape, columns, scratch, &self.kernels, &self.bias, to);
             }
-            Path::Dense(dense) => dense.forward(self.shape, x, &self.kernels, to, self.pixel),
+            Path::Dense(dense) => {
+                dense.forward(self.shape, (x, &mut scratch.padded), &self.kernels, to, self.pixel);
+            }
         }
     }
 }
@@ -446,16 +457,16 @@ fn weight_grad_of_rows<R: Real>(
     fill: impl Fn(usize, Rows<&mut [R]>, &mut [R]) + Sync,
 ) -> Vec<R> {
     let (shape, output) = (&conv.shape, Grid::packed(conv.shape.output()));
-    let n_frames = shape.n_frames(x);
+    let (n_frames, at_once) = (shape.n_frames(x), shape.frames_a_task::<R>(SUMMED));
     if !is_sparse(x) {
         let pixel = conv.pixel_out();
         let size = [shape.positions() * pixel, Dense::grad_len(shape)];
-        let sum = sum_over_frames(n_frames, room, size, |of, [rows, room], _, grad| {
+        let sum = sum_over_frames([n_frames, at_once], room, size, |of, [rows, room], scratch, grad| {
             for (k, numbers) in rows.chunks_mut(size[0]).enumerate() {
                 fill(of.start + k, Rows { numbers, band: 0..output.size[0], grid: output, pixel }, room);
             }
             let x = frames(x.numbers(), shape.in_len(), of.start, of.len());
-            conv.dense().weight_grad(shape, x, rows, grad, pixel);
+            conv.dense().weight_grad(shape, (x, &mut scratch.padded), rows, grad, pixel);
         });
         return Dense::weights(shape, &sum);
     }
@@ -465,8 +476,8 @@ fn weight_grad_of_rows<R: Real>(
         let (beyond, height) = (kernel_rows.beyond, bands.first().map_or(0, Range::len));
         let len = links.grid.of_rows(height).len() * pixel;
         let frame_len = len + 2 * beyond;
-        sum_over_frames(n_frames, room, [frame_len, n], |of, [rows, room], lists, grad| {
-            shape.list_events(x, &of, &mut lists.events);
+        sum_over_frames([n_frames, at_once], room, [frame_len, n], |of, [rows, room], scratch, grad| {
+            shape.list_events(x, &of, &mut scratch.events);
             for band in &bands {
                 let grid = links.grid.of_rows(band.len());
                 // Margins stay zero, and below a band of fewer rows there are others of the one above.
@@ -476,39 +487,40 @@ fn weight_grad_of_rows<R: Real>(
                     fill(of.start + k, Rows { numbers, band: band.clone(), grid, pixel }, room);
                 }
                 let band = Band { links, kernel_rows, rows: band.clone(), len, first: 0 };
-                events::gather_by_kernel_rows(&band, lists, rows, grad);
+                events::gather_by_kernel_rows(&band, scratch, rows, grad);
             }
         })
     } else {
         let (len, band) = (links.frame_len, 0..output.size[0]);
-        sum_over_frames(n_frames, room, [len, n], |of, [rows, room], lists, grad| {
-            shape.list_events(x, &of, &mut lists.events);
+        sum_over_frames([n_frames, at_once], room, [len, n], |of, [rows, room], scratch, grad| {
+            shape.list_events(x, &of, &mut scratch.events);
             for (k, numbers) in rows.chunks_mut(len).enumerate() {
                 fill(of.start + k, Rows { numbers, band: band.clone(), grid: links.grid, pixel }, room);
             }
-            events::gather(links, &lists.events, rows, grad);
+            events::gather(links, &scratch.events, rows, grad);
         })
     };
     layout::of_input_channels(shape, &sum, links.width)
 }
 
-/// The sum of what `add(frames, [rows, room], lists, sum)` adds for some frames at a time, on all threads. `size` is that of the
-/// rows of a frame, which `add` finds as it left them or zero, like the room of that many numbers, and that of the sum.
+/// The sum of what `add(frames, [rows, room], scratch, sum)` adds for some frames at a time, on all threads, of which a task has
+/// `at_once`. `size` is that of the rows of a frame, which `add` finds as it left them or zero, like the room of that many numbers,
+/// and that of the sum.
 fn sum_over_frames<R: Real>(
-    n_frames: usize,
+    [n_frames, at_once]: [usize; 2],
     room: usize,
     [len, n]: [usize; 2],
-    add: impl Fn(Range<usize>, [&mut [R]; 2], &mut Lists<R>, &mut [R]) + Sync,
+    add: impl Fn(Range<usize>, [&mut [R]; 2], &mut Scratch<R>, &mut [R]) + Sync,
 ) -> Aligned<R> {
-    let parts = par::map_chunks(n_frames, SUMMED, |range| {
+    let parts = par::map_chunks(n_frames, at_once, |range| {
         let mut sum = Aligned::zeros(n);
         let step = frames_together(&sum);
         let (mut rows, mut room) = (Aligned::zeros(step.min(range.len()) * len), Aligned::zeros(room));
-        let mut lists = Lists::default();
+        let mut scratch = Scratch::default();
         for first in range.clone().step_by(step) {
             let some = first..(first + step).min(range.end);
             let rows = &mut rows[..some.len() * len];
-            add(some, [rows, &mut room], &mut lists, &mut sum);
+            add(some, [rows, &mut room], &mut scratch, &mut sum);
         }
         sum
     });
@@ -523,23 +535,36 @@ pub fn input_grad<R: Real>(conv: &Conv, w: &[R], gy: &[R]) -> Vec<R> {
     let known = is_sparse(&first).then(|| Sparse::new(gy, shape.positions(), None));
     if let Some(known) = known.filter(is_sparse) {
         let (links, at) = (conv.by_output(), (conv.by_output().grid, conv.by_output().frame_len));
-        return input_grad_of_rows(conv, w, n_frames, at, Lists::default, |first, kernels, rows, lists| {
-            let planes = first * shape.c_out..(first + rows.len() / links.frame_len) * shape.c_out;
-            lists.events.list(gy, known.pattern(), planes);
-            events::scatter(links, lists, kernels, rows);
-        });
+        return input_grad_of_rows(
+            conv,
+            w,
+            n_frames,
+            at,
+            Scratch::default,
+            |first, kernels, rows, scratch| {
+                let planes = first * shape.c_out..(first + rows.len() / links.frame_len) * shape.c_out;
+                scratch.events.list(gy, known.pattern(), planes);
+                events::scatter(links, scratch, kernels, rows);
+            },
+        );
     }
     let kernels = conv.dense().kernels_back(shape, w);
     let write = |first: usize, gx: &mut [MaybeUninit<R>]| {
-        let gy = frames(gy, shape.out_len(), first, gx.len() / shape.in_len());
-        let mut rows = Aligned::zeros(gx.len());
-        conv.dense().input_grad(shape, gy, &kernels, &mut rows);
-        for (rows, gx) in rows.chunks(shape.in_len()).zip(gx.chunks_mut(shape.in_len())) {
-            layout::transpose_new(rows, shape.c_in, [shape.plane(), shape.c_in], gx, shape.plane());
+        let step = kernels.iter().map(|kernels| frames_together(kernels)).max().unwrap_or(1);
+        let mut rows = Aligned::zeros(step.min(gx.len() / shape.in_len()) * shape.in_len());
+        let mut padded = Vec::new();
+        for (i, gx) in gx.chunks_mut(step * shape.in_len()).enumerate() {
+            let (rows, n) = (&mut rows[..gx.len()], gx.len() / shape.in_len());
+            let gy = frames(gy, shape.out_len(), first + i * step, n);
+            rows.fill(R::ZERO);
+            conv.dense().input_grad(shape, (gy, &mut padded), &kernels, rows);
+            for (rows, gx) in rows.chunks(shape.in_len()).zip(gx.chunks_mut(shape.in_len())) {
+                layout::transpose_new(rows, shape.c_in, [shape.plane(), shape.c_in], gx, shape.plane());
+            }
         }
     };
     // SAFETY: all pixels are written with all their channels.
-    unsafe { par::build_rows(n_frames, shape.in_len(), FRAMES, write) }
+    unsafe { par::build_rows(n_frames, shape.in_len(), shape.frames_a_task::<R>(FRAMES), write) }
 }
 
 /// Gradient of the inputs, given the weights and the gradient of the output of [`forward_pooled`].
@@ -602,7 +627,7 @@ fn input_grad_of_rows<R: Real, W>(
         }
     };
     // SAFETY: all rows of a frame are written with all their channels.
-    unsafe { par::build_rows(n_frames, shape.in_len(), FRAMES, write) }
+    unsafe { par::build_rows(n_frames, shape.in_len(), shape.frames_a_task::<R>(FRAMES), write) }
 }
 
 /// Products of nonzero inputs with weights, and products of a dense engine.

@@ -191,13 +191,18 @@ def disagreement_of_products(peer, ours, file, directions):
     return worst
 
 
+# Steps of a turn: those of a training follow each other, and the first one here finds the caches full of another's numbers, and
+# the other's threads, which look for work for some milliseconds before they sleep.
+IN_A_ROW = 4
+
+
 def alternate(steps, seconds):
-    """Milliseconds of each of the functions, called in turns."""
+    """Milliseconds of each call of the functions, which take turns."""
     times = [[] for _ in steps]
     end = time.perf_counter() + seconds
-    while len(times[0]) < 5 or time.perf_counter() < end:
+    while len(times[0]) < 2 * IN_A_ROW or time.perf_counter() < end:
         for of_step, step in zip(times, steps):
-            of_step.append(step())
+            of_step.extend(step() for _ in range(IN_A_ROW))
     return times
 
 

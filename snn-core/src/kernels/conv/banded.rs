@@ -1,6 +1,6 @@
 //! A convolution of sparse frames that is computed band by band whenever a band is needed, and never is in memory as a whole.
 
-use super::events::{self, Band, Lists};
+use super::events::{self, Band, Scratch};
 use super::layout::{self, Rows};
 use super::links::{Grid, KernelRows, Links};
 use super::windows::Windows;
@@ -31,7 +31,7 @@ pub struct Banded<'a, S> {
 
 /// The events of some of the frames.
 #[derive(Debug)]
-pub struct Listed<S>(Lists<S>);
+pub struct Listed<S>(Scratch<S>);
 
 /// Room for a band, and for what kernels reach beyond it.
 #[allow(missing_debug_implementations, reason = "as large as a band")]
@@ -126,9 +126,9 @@ impl<'a, S: Scalar> Banded<'a, S> {
     /// Lists the events of these frames.
     #[must_use]
     pub fn list(&self, frames: impl Iterator<Item = usize>) -> Listed<S> {
-        let (mut lists, n) = (Lists::default(), self.shape.c_in);
-        lists.events.list(self.x, self.pattern, frames.flat_map(|frame| frame * n..(frame + 1) * n));
-        Listed(lists)
+        let (mut scratch, n) = (Scratch::default(), self.shape.c_in);
+        scratch.events.list(self.x, self.pattern, frames.flat_map(|frame| frame * n..(frame + 1) * n));
+        Listed(scratch)
     }
 
     fn band(&self, band: usize, first: usize) -> Band<'_> {

@@ -34,22 +34,28 @@ impl Padded {
         self.channels * self.plane()
     }
 
-    /// Frames `[F][channels][inner]` with their zeros.
-    fn of<'a, S: Scalar>(&self, x: &'a [S]) -> Cow<'a, [S]> {
+    /// Frames `[F][channels][inner]` with their zeros, in a room that only such frames have been in.
+    fn of<'a, S: Scalar>(&self, x: &'a [S], room: &'a mut Vec<S>) -> &'a [S] {
         let ([h, w], [top, left]) = (self.inner, self.lead);
         if self.inner == self.outer {
-            return Cow::Borrowed(x);
+            return x;
         }
-        let mut padded = vec![S::ZERO; x.len() / (h * w) * self.plane()];
-        for (from, to) in x.chunks(h * w).zip(padded.chunks_mut(self.plane())) {
+        let len = x.len() / (h * w) * self.plane();
+        if room.len() < len {
+            room.resize(len, S::ZERO);
+        }
+        for (from, to) in x.chunks(h * w).zip(room.chunks_mut(self.plane())) {
             let rows = to[top * self.outer[1]..].chunks_mut(self.outer[1]);
             from.chunks(w).zip(rows).for_each(|(from, to)| to[left..left + w].copy_from_slice(from));
         }
-        Cow::Owned(padded)
+        &room[..len]
     }
 
     /// For each frame, one after the other, these places in it.
-    fn of_frames(&self, places: &[usize], n_frames: usize) -> Vec<usize> {
+    fn of_frames<'a>(&self, places: &'a [usize], n_frames: usize) -> Cow<'a, [usize]> {
+        if n_frames == 1 {
+            return Cow::Borrowed(places);
+        }
         (0..n_frames).flat_map(|f| places.iter().map(move |p| f * self.len() + p)).collect()
     }
 }
@@ -129,14 +135,14 @@ impl Dense {
     pub(super) fn forward<S: Scalar>(
         &self,
         shape: &ConvShape,
-        x: &[S],
+        (x, room): (&[S], &mut Vec<S>),
         kernels: &[S],
         rows: &mut [S],
         pixel: usize,
     ) {
         let (n, stride) = (shape.group_out(), Self::stride(shape.group_out()));
         let offsets = self.input.of_frames(&self.windows, x.len() / shape.in_len());
-        let x = self.input.of(x);
+        let x = self.input.of(x, room);
         for (group, rows_of) in kernels.chunks(self.taps.len() * stride).enumerate() {
             let x = &x[group * shape.group_in() * self.input.plane()..];
             let products =
@@ -149,14 +155,14 @@ impl Dense {
     pub(super) fn weight_grad<S: Scalar>(
         &self,
         shape: &ConvShape,
-        x: &[S],
+        (x, room): (&[S], &mut Vec<S>),
         rows: &[S],
         grad: &mut [S],
         pixel: usize,
     ) {
         let (n, stride) = (shape.group_out(), Self::stride(shape.group_out()));
         let bases = self.input.of_frames(&self.windows, x.len() / shape.in_len());
-        let x = self.input.of(x);
+        let x = self.input.of(x, room);
         for (group, grad) in grad.chunks_mut(self.taps.len() * stride).enumerate() {
             let (x, rows) = (&x[group * shape.group_in() * self.input.plane()..], &rows[group * n..]);
             let products = Products { x, offsets: &self.taps, bases: &bases, rows, stride: pixel, width: n };
@@ -180,32 +186,48 @@ impl Dense {
         self.phases.iter().map(of_phase).collect()
     }
 
-    /// Writes the gradient of the inputs to `rows` `[F · H · W][C_in]`: `gy` `[F][C_out][positions]`.
+    /// Adds the gradient of the inputs to the zeros of `rows` `[F · H · W][C_in]`: `gy` `[F][C_out][positions]`.
     pub(super) fn input_grad<S: Scalar>(
         &self,
         shape: &ConvShape,
-        gy: &[S],
+        (gy, room): (&[S], &mut Vec<S>),
         kernels: &[Aligned<S>],
         rows: &mut [S],
     ) {
-        let (n, stride, n_frames) =
-            (shape.group_in(), Self::stride(shape.group_in()), gy.len() / shape.out_len());
-        let gy = self.gradient.of(gy);
+        let n_frames = gy.len() / shape.out_len();
+        let gy = self.gradient.of(gy, room);
+        if let ([phase], [kernels]) = (&self.phases[..], kernels) {
+            // Without strides a phase has all pixels, in their order.
+            return self.add_phase(shape, phase, (gy, n_frames), kernels, rows);
+        }
         for (phase, kernels) in self.phases.iter().zip(kernels) {
-            let offsets = self.gradient.of_frames(&phase.places, n_frames);
-            let mut part = Aligned::zeros(offsets.len() * shape.c_in);
-            let len = phase.bases.len() * stride;
-            for group in 0..shape.groups {
-                let x = &gy[group * shape.group_out() * self.gradient.plane()..];
-                let kernels = &kernels[group * len..][..len];
-                let products =
-                    Products { x, offsets: &offsets, bases: &phase.bases, rows: kernels, stride, width: n };
-                add(&products, &mut part[group * n..], shape.c_in);
-            }
+            let mut part = Aligned::zeros(n_frames * phase.pixels.len() * shape.c_in);
+            self.add_phase(shape, phase, (gy, n_frames), kernels, &mut part);
             let pixels = (0..n_frames).flat_map(|f| phase.pixels.iter().map(move |p| f * shape.plane() + p));
             for (pixel, from) in pixels.zip(part.chunks(shape.c_in)) {
                 rows[pixel * shape.c_in..][..shape.c_in].copy_from_slice(from);
             }
+        }
+    }
+
+    /// Adds the gradient of the pixels of a phase to `rows` `[F · pixels][C_in]`: `gy` is padded.
+    fn add_phase<S: Scalar>(
+        &self,
+        shape: &ConvShape,
+        phase: &Phase,
+        (gy, n_frames): (&[S], usize),
+        kernels: &[S],
+        rows: &mut [S],
+    ) {
+        let (n, stride) = (shape.group_in(), Self::stride(shape.group_in()));
+        let offsets = self.gradient.of_frames(&phase.places, n_frames);
+        let len = phase.bases.len() * stride;
+        for group in 0..shape.groups {
+            let x = &gy[group * shape.group_out() * self.gradient.plane()..];
+            let kernels = &kernels[group * len..][..len];
+            let products =
+                Products { x, offsets: &offsets, bases: &phase.bases, rows: kernels, stride, width: n };
+            add(&products, &mut rows[group * n..], shape.c_in);
         }
     }
 }

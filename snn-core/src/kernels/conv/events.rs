@@ -16,9 +16,9 @@ pub(super) fn are_many(links: &Links, n_events: usize, n_frames: usize) -> bool 
     links.groups == 1 && n_events >= SORT_ABOVE * links.sites() * n_frames
 }
 
-/// Lists that are made anew frame after frame, in memory that is taken once.
+/// What is made anew frame after frame, in memory that is taken once.
 #[derive(Debug, Default)]
-pub(super) struct Lists<S> {
+pub(super) struct Scratch<S> {
     /// What is not zero; the planes are those of channels.
     pub(super) events: Events<S>,
     pub(super) by_site: BySite<S>,
@@ -26,16 +26,18 @@ pub(super) struct Lists<S> {
     starts: Vec<u32>,
     /// The events of each step of a column.
     pub(super) steps: Vec<Range<usize>>,
+    /// Frames with zeros around them.
+    pub(super) padded: Vec<S>,
 }
 
 /// Adds to each frame of `rows` the kernels of the events, times their values.
 ///
 /// `kernels` `[channels][kernel]`, `rows` `[F][frame]`.
-pub(super) fn scatter<S: Scalar>(links: &Links, lists: &mut Lists<S>, kernels: &[S], rows: &mut [S]) {
-    if are_many(links, lists.events.len(), rows.len() / links.frame_len) {
-        scatter_by_site(links, lists, kernels, rows);
+pub(super) fn scatter<S: Scalar>(links: &Links, scratch: &mut Scratch<S>, kernels: &[S], rows: &mut [S]) {
+    if are_many(links, scratch.events.len(), rows.len() / links.frame_len) {
+        scatter_by_site(links, scratch, kernels, rows);
     } else {
-        scatter_by_channel(links, &lists.events, kernels, rows);
+        scatter_by_channel(links, &scratch.events, kernels, rows);
     }
 }
 
@@ -69,9 +71,9 @@ impl Band<'_> {
 vectorized! {
     /// [`scatter`] for some rows of the output of each frame, which may stay in cache where whole frames do not.
     pub(super) fn scatter_to_band[S: Scalar](
-        lanes; band: &Band<'_>, lists: &mut Lists<S>, kernels: &[S], rows: &mut [S],
+        lanes; band: &Band<'_>, scratch: &mut Scratch<S>, kernels: &[S], rows: &mut [S],
     ) {
-        let (links, Lists { events, starts, .. }) = (band.links, lists);
+        let (links, Scratch { events, starts, .. }) = (band.links, scratch);
         let [len, stride] = links.strides;
         for (frame, rows) in rows.chunks_mut(band.frame_len()).enumerate() {
             for (channel, kernel) in kernels.chunks(links.kernel_len).enumerate() {
@@ -87,8 +89,8 @@ vectorized! {
 }
 
 vectorized! {
-    fn scatter_by_site[S: Scalar](lanes; links: &Links, lists: &mut Lists<S>, kernels: &[S], rows: &mut [S]) {
-        let ([stride, frame_stride], Lists { events, by_site, .. }) = (links.strides, lists);
+    fn scatter_by_site[S: Scalar](lanes; links: &Links, scratch: &mut Scratch<S>, kernels: &[S], rows: &mut [S]) {
+        let ([stride, frame_stride], Scratch { events, by_site, .. }) = (links.strides, scratch);
         for (frame, rows) in rows.chunks_mut(links.frame_len).enumerate() {
             let planes = frame * links.channels..(frame + 1) * links.channels;
             by_site.sort(events, (planes, links.sites()), |plane, _| plane * links.kernel_len);
@@ -127,9 +129,9 @@ vectorized! {
     /// [`gather`] from some rows of the output of each frame, of which the other numbers are zero. As many rows of a kernel as
     /// have room are summed in registers.
     pub(super) fn gather_by_kernel_rows[S: Scalar](
-        lanes; band: &Band<'_>, lists: &mut Lists<S>, rows: &[S], kernels: &mut [S],
+        lanes; band: &Band<'_>, scratch: &mut Scratch<S>, rows: &[S], kernels: &mut [S],
     ) {
-        let (links, Lists { events, starts, .. }) = (band.links, lists);
+        let (links, Scratch { events, starts, .. }) = (band.links, scratch);
         let [len, stride] = links.strides;
         let (n, at_once) = (links.kernel_len / len, simd::rows_in_registers(len));
         for (frame, rows) in rows.chunks(band.frame_len()).enumerate() {

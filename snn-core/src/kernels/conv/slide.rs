@@ -1,6 +1,6 @@
 //! The event path where many events meet one output: the sums of a column of outputs slide down the frame in registers.
 
-use super::events::Lists;
+use super::events::Scratch;
 use super::layout::Rows;
 use super::{ConvShape, Windows, layout};
 use crate::kernels::aligned::Aligned;
@@ -77,10 +77,10 @@ vectorized! {
     /// Writes these columns of the convolution of the events of each frame to `rows` `[F][positions][pixel]`; all begin with
     /// `bias` `[pixel]`.
     pub(super) fn forward[S: Scalar](
-        lanes; shape: &ConvShape, columns: &Columns, lists: &mut Lists<S>, kernels: &[S], bias: &[S], rows: &mut [S],
+        lanes; shape: &ConvShape, columns: &Columns, scratch: &mut Scratch<S>, kernels: &[S], bias: &[S], rows: &mut [S],
     ) {
         let ([h, w], [kh, kw], pixel) = (columns.size, shape.kernel, bias.len());
-        let Lists { events, by_site, steps, .. } = lists;
+        let Scratch { events, by_site, steps, .. } = scratch;
         for (frame, rows) in rows.chunks_mut(h * w * pixel).enumerate() {
             let planes = frame * shape.c_in..(frame + 1) * shape.c_in;
             by_site.sort(events, (planes, shape.plane()), |plane, site| plane * kh * kw * pixel + columns.origins[site]);

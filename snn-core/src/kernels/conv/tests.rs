@@ -108,6 +108,30 @@ fn frames_of_all_blocks_and_tasks_count() {
 }
 
 #[test]
+fn tasks_of_few_large_frames_give_what_frames_give_alone() {
+    let ([stride, padding, dilation], kernel) = ([[1; 2]; 3], [3; 2]);
+    let shape =
+        ConvShape { c_in: 1, input: [90, 80], c_out: 20, kernel, stride, padding, dilation, groups: 1 };
+    let (conv, n) = (Conv::from(shape), 9);
+    assert!(shape.frames_a_task::<f64>(SUMMED) < n && shape.frames_a_task::<f64>(SUMMED) > 1);
+    for density in [0.1, 0.9] {
+        let x = numbers(n * shape.in_len(), 1, density);
+        let (w, b) = (numbers(shape.c_out * shape.taps(), 2, 1.0), numbers(shape.c_out, 3, 1.0));
+        let gy = numbers(n * shape.out_len(), 4, 0.9);
+        let (mut y, mut gx, mut gw) = (Vec::new(), Vec::new(), vec![0.0; w.len()]);
+        for (x, gy) in x.chunks(shape.in_len()).zip(gy.chunks(shape.out_len())) {
+            let x = shape.frames(x, None);
+            y.extend(forward(&conv, &x, &w, &b));
+            gx.extend(input_grad(&conv, &w, gy));
+            gw.iter_mut().zip(weight_grad(&conv, &x, gy)).for_each(|(sum, g)| *sum += g);
+        }
+        let x = shape.frames(&x, None);
+        assert!(close(&forward(&conv, &x, &w, &b), &y) && close(&input_grad(&conv, &w, &gy), &gx));
+        assert!(close(&weight_grad(&conv, &x, &gy), &gw));
+    }
+}
+
+#[test]
 fn few_nonzero_numbers_are_sparse_and_many_are_not() {
     for (density, want) in [(0.1, true), (0.6, false)] {
         assert_eq!(is_sparse(&Sparse::new(&numbers(64, 5, density), 8, None)), want);
