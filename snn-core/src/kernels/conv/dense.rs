@@ -36,7 +36,7 @@ impl Padded {
 
     /// Frames `[F][channels][inner]` with their zeros, in a room that only such frames have been in.
     fn of<'a, S: Scalar>(&self, x: &'a [S], room: &'a mut Vec<S>) -> &'a [S] {
-        let ([h, w], [top, left]) = (self.inner, self.lead);
+        let [h, w] = self.inner;
         if self.inner == self.outer {
             return x;
         }
@@ -44,11 +44,23 @@ impl Padded {
         if room.len() < len {
             room.resize(len, S::ZERO);
         }
-        for (from, to) in x.chunks(h * w).zip(room.chunks_mut(self.plane())) {
-            let rows = to[top * self.outer[1]..].chunks_mut(self.outer[1]);
-            from.chunks(w).zip(rows).for_each(|(from, to)| to[left..left + w].copy_from_slice(from));
+        // Where a length is known when compiling, a row is copied without a call.
+        match w {
+            8 => self.copy_rows(x, room, |from, to| to[..8].copy_from_slice(&from[..8])),
+            16 => self.copy_rows(x, room, |from, to| to[..16].copy_from_slice(&from[..16])),
+            32 => self.copy_rows(x, room, |from, to| to[..32].copy_from_slice(&from[..32])),
+            _ => self.copy_rows(x, room, |from, to| to[..w].copy_from_slice(from)),
         }
         &room[..len]
+    }
+
+    /// Copies each row of `x` to its place by `copy`.
+    fn copy_rows<S>(&self, x: &[S], room: &mut [S], copy: impl Fn(&[S], &mut [S])) {
+        let ([h, w], [top, left]) = (self.inner, self.lead);
+        for (from, to) in x.chunks(h * w).zip(room.chunks_mut(self.plane())) {
+            let rows = to[top * self.outer[1]..].chunks_mut(self.outer[1]);
+            from.chunks(w).zip(rows).for_each(|(from, to)| copy(from, &mut to[left..]));
+        }
     }
 
     /// For each frame, one after the other, these places in it.
