@@ -69,6 +69,7 @@ impl<S: Scalar> Op<S> for ConvStats {
         };
         let ([h, w], bias) = (conv.shape().output(), x.get(2).map_or(&[][..], |b| b.as_slice()));
         let (n_frames, channels) = (x[0].shape()[0] * x[0].shape()[1], conv.shape().c_out);
+        assert!(n_frames > 0, "conv_stats: no frames in {:?}", x[0].shape());
         Tensor::new(&[2, channels], moments(&of, n_frames, h * w, bias, channels))
     }
 
