@@ -160,20 +160,16 @@ impl Profiler<'_> {
             let (of_params, params_time) = timed_backward(op, ctx, |i| is_param[i]);
             let (of_inputs, inputs_time) = timed_backward(op, ctx, |i| !is_param[i]);
             if let Some(profile) = ops.get_mut(&var.index()) {
-                let [params_asked, inputs_asked] = [true, false].map(|which| asked(ctx, &is_param, which));
                 let forward = profile.forward.products;
-                let of = |asked: bool, products| if asked { products } else { SynOps::default() };
-                profile.param_grad = Phase { time: params_time, products: of(params_asked, forward) };
-                let products = of(inputs_asked, input_products(ctx, forward));
+                let are_some = |grads: &[Option<Tensor<f32>>]| grads.iter().any(Option::is_some);
+                let of = |found: bool, products| if found { products } else { SynOps::default() };
+                profile.param_grad = Phase { time: params_time, products: of(are_some(&of_params), forward) };
+                let products = of(are_some(&of_inputs), input_products(ctx, forward));
                 profile.input_grad = Phase { time: inputs_time, products };
             }
             of_params.into_iter().zip(of_inputs).map(|(a, b)| a.or(b)).collect()
         });
     }
-}
-
-fn asked(ctx: &Backward<'_, f32>, is_param: &[bool], which: bool) -> bool {
-    ctx.need.iter().zip(is_param).any(|(&need, &is)| need && is == which)
 }
 
 /// The gradients of those inputs alone, and the time that they take; none and no time if none is asked for.
@@ -249,6 +245,21 @@ mod tests {
         assert_eq!(fc.input_grad.products.dense, 4 * 5 * 64 * 3);
         assert!(fc.input_grad.products.effective <= fc.input_grad.products.dense);
         assert!(ops.iter().all(|op| op.forward.time > Duration::ZERO && op.bytes > 0));
+    }
+
+    #[test]
+    fn a_first_block_is_one_op_whose_statistics_have_no_gradient_to_count() {
+        let builder =
+            Sequential::input(&[2, 6, 6]).conv2d("conv1", Conv2dConfig::new(4, 3)).batch_norm("bn1");
+        let builder = builder.neuron("lif1", Lif::snntorch(0.75)).max_pool(2).flatten().linear("fc", 3);
+        let net = builder.init(5).unwrap();
+        let ops = profile(&net, &batch(), &Loss::CrossEntropyMean, 5).unwrap();
+        let names: Vec<(&str, &str)> = ops.iter().map(|op| (op.layer.as_str(), op.op)).collect();
+        let stem = [("conv1", "conv_stats"), ("lif1", "conv_norm_scan_max_pool")];
+        assert_eq!(names, [&stem[..], &[("", "reshape"), ("fc", "linear"), ("", "loss")]].concat());
+        assert_eq!(ops[1].param_grad.products, ops[1].forward.products);
+        assert!(ops[1].forward.products.effective > 0);
+        assert_eq!(ops[1].input_grad.products, SynOps::default());
     }
 
     #[test]
