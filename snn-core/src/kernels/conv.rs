@@ -10,7 +10,8 @@
 //! they chose (`Windows::scatter`).
 //!
 //! Where a convolution is followed by max-pooling, its frames are pooled while they are in cache and never stored
-//! ([`forward_pooled`]), and going back only the number that a window chose is worked on.
+//! ([`forward_pooled`]), and going back only the number that a window chose is worked on. Where events are so few that the output
+//! is computed faster than read, it need not be stored either ([`Banded`]).
 
 mod banded;
 mod dense;

@@ -292,7 +292,8 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Run<'_, D, S, N> {
     /// The gradients from sums over all places.
     fn gradients(&self, sums: &Sums<S>) -> [Vec<S>; 3] {
         let (n_taps, channels) = (sums.taps.len(), self.r.len());
-        let per_place = S::from_f64(1.0 / (self.n_places() as f64));
+        let n_places = self.n_steps * self.n_samples * self.banded.positions();
+        let per_place = S::from_f64(1.0 / n_places as f64);
         let g_shift = sums.gradient[..channels].to_vec();
         let mut g_gain = Vec::with_capacity(channels);
         let mut g_w = Vec::with_capacity(self.w.len());
@@ -309,13 +310,6 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Run<'_, D, S, N> {
             g_gain.push(gain);
         }
         [g_w, g_gain, g_shift]
-    }
-
-    /// Places of a channel in all frames.
-    fn n_places(&self) -> usize {
-        let of_frame: usize =
-            (0..self.banded.count()).flat_map(|band| self.banded.runs(band)).map(|run| run.len()).sum();
-        self.n_steps * self.n_samples * of_frame / self.banded.pixel()
     }
 
     /// The sums over the places of a sample.

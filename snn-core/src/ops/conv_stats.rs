@@ -29,13 +29,7 @@ impl ConvStats {
 
 /// Mean and variance of `w ⋆ x + b`, from sums of `w ⋆ x` and of its squares: of the few nonzero numbers of `x` it has few
 /// that are not zero, so that little is lost by subtracting the square of the mean.
-fn moments<S: Scalar>(
-    of: &Banded<'_, S>,
-    n_frames: usize,
-    positions: usize,
-    b: &[S],
-    c_out: usize,
-) -> Vec<S> {
+fn moments<S: Scalar>(of: &Banded<'_, S>, n_frames: usize, b: &[S], c_out: usize) -> Vec<S> {
     let parts = map_chunks(n_frames, FRAMES, |frames| {
         let (n, mut sums, mut room) = (frames.len(), vec![[0.0; 2]; c_out], of.room());
         let mut frames = of.list(frames);
@@ -45,7 +39,7 @@ fn moments<S: Scalar>(
         }
         sums
     });
-    let n = (n_frames * positions) as f64;
+    let n = (n_frames * of.positions()) as f64;
     let mean_of = |c: usize, k: usize| parts.iter().map(|sums| sums[c][k]).sum::<f64>() / n;
     let bias = |c: usize| b.get(c).map_or(0.0, |b| b.to_f64());
     let means = (0..c_out).map(|c| S::from_f64(mean_of(c, 0) + bias(c)));
@@ -67,10 +61,10 @@ impl<S: Scalar> Op<S> for ConvStats {
             let y = self.conv2d.forward(x, &mut Saved::discarding());
             return BatchStats.forward(&[&y], &mut Saved::discarding());
         };
-        let ([h, w], bias) = (conv.shape().output(), x.get(2).map_or(&[][..], |b| b.as_slice()));
+        let bias = x.get(2).map_or(&[][..], |b| b.as_slice());
         let (n_frames, channels) = (x[0].shape()[0] * x[0].shape()[1], conv.shape().c_out);
         assert!(n_frames > 0, "conv_stats: no frames in {:?}", x[0].shape());
-        Tensor::new(&[2, channels], moments(&of, n_frames, h * w, bias, channels))
+        Tensor::new(&[2, channels], moments(&of, n_frames, bias, channels))
     }
 
     fn backward(&self, ctx: &Backward<'_, S>) -> Vec<Option<Tensor<S>>> {

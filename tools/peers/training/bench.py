@@ -191,8 +191,8 @@ def disagreement_of_products(peer, ours, file, directions):
     return worst
 
 
-# Steps of a turn: those of a training follow each other, and the first one here finds the caches full of another's numbers, and
-# the other's threads, which look for work for some milliseconds before they sleep.
+# Steps of a turn: those of a training follow each other, while the first one of a turn may find the caches full of another's
+# numbers, and the cores busy with the other's threads, which look for work for a while before they sleep.
 IN_A_ROW = 4
 
 

@@ -93,6 +93,12 @@ impl<'a, S: Scalar> Banded<'a, S> {
         self.bands.len()
     }
 
+    /// Places of a channel in a frame of the output.
+    #[must_use]
+    pub fn positions(&self) -> usize {
+        self.shape.positions()
+    }
+
     /// Numbers of a pixel: channels last, and behind them zeros.
     #[must_use]
     pub fn pixel(&self) -> usize {
@@ -202,7 +208,7 @@ impl<'a, S: Scalar> Banded<'a, S> {
 
     /// Numbers of an output frame of a channel.
     fn plane(&self) -> usize {
-        self.windows.as_ref().map_or_else(|| self.shape.positions(), Windows::count)
+        self.windows.as_ref().map_or_else(|| self.positions(), Windows::count)
     }
 
     /// Room for what a band chooses.

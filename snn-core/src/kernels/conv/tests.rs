@@ -132,6 +132,28 @@ fn tasks_of_few_large_frames_give_what_frames_give_alone() {
 }
 
 #[test]
+fn dense_rows_of_all_lengths_and_frames_of_large_kernels_equal_the_definition() {
+    let [stride, padding, dilation] = [[1; 2]; 3];
+    let of = |channels: usize, input: [usize; 2]| ConvShape {
+        c_in: channels,
+        input,
+        c_out: channels,
+        kernel: [3; 2],
+        stride,
+        padding,
+        dilation,
+        groups: 1,
+    };
+    for width in [8, 9, 16, 32, 33] {
+        assert!(equals_the_definition(&of(2, [4, width]), 3, 0.9, 6), "{width}");
+    }
+    // Some frames at a time, and fewer at last.
+    let large = of(48, [4, 3]);
+    assert!(large.c_out * large.taps() * size_of::<f64>() > KERNEL_BYTES);
+    assert!(equals_the_definition(&large, FRAMES + 3, 0.9, 8));
+}
+
+#[test]
 fn few_nonzero_numbers_are_sparse_and_many_are_not() {
     for (density, want) in [(0.1, true), (0.6, false)] {
         assert_eq!(is_sparse(&Sparse::new(&numbers(64, 5, density), 8, None)), want);
