@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`scalar`] | `f32`, `f64`, dual numbers: what tensors hold |
 //! | [`tensor`] | contiguous row-major tensors with shared storage |
+//! | [`codes`] | the whole numbers that weights on a grid are |
 //! | [`op`], [`ops`] | functions of tensors with their backward rule, one file each |
 //! | [`neuron`] | neuron dynamics, scanned over time with hand-written backpropagation through time |
 //! | [`surrogate`] | surrogate gradients of the spike |
@@ -20,6 +21,7 @@
 //!
 //! This crate knows no tape, no quantizer and no data set.
 
+pub mod codes;
 pub mod encode;
 pub mod error;
 pub mod exec;
@@ -38,6 +40,7 @@ pub mod scalar;
 pub mod surrogate;
 pub mod tensor;
 
+pub use codes::Codes;
 pub use error::{CheckpointError, ShapeError};
 pub use exec::{Eager, Exec};
 pub use module::{Module, Param, Pass, Role};

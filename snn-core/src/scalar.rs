@@ -146,6 +146,8 @@ pub type Bilinear<'a, R> = dyn Fn(&[R], &[R], &[R]) -> Vec<R> + 'a;
 pub trait Real: Scalar<Real = Self> + PartialOrd {
     /// Rounds an `f64` to this type.
     fn of_f64(v: f64) -> Self;
+    /// A whole number of 16 bits, exactly.
+    fn of_i16(v: i16) -> Self;
     /// Widens to `f64`, exactly.
     fn as_f64(self) -> f64;
     /// -1, 0 or 1.
@@ -183,6 +185,10 @@ macro_rules! impl_real {
             #[allow(clippy::cast_possible_truncation, reason = "rounding to the type is the purpose")]
             fn of_f64(v: f64) -> Self {
                 v as $t
+            }
+            #[inline(always)]
+            fn of_i16(v: i16) -> Self {
+                Self::from(v)
             }
             #[inline(always)]
             fn as_f64(self) -> f64 {

@@ -1,28 +1,47 @@
 //! [`Tensor`]: contiguous, row-major, with shared storage.
 
+use crate::codes::Codes;
 use crate::error::ShapeError;
 use crate::kernels::sums;
 use crate::scalar::Scalar;
 use ndarray::{ArcArray, ArrayD, IxDyn};
+use std::sync::Arc;
 
 /// An array of scalars over `ndarray`, always contiguous and row-major. Cloning shares the storage; writing to a shared
 /// tensor copies it first.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Weights that a quantizer put on a grid also have their [`Codes`], which say nothing that the entries do not: tensors are equal
+/// if their entries are.
+#[derive(Clone, Debug)]
 pub struct Tensor<S = f32> {
     array: ArcArray<S, IxDyn>,
+    codes: Option<Arc<Codes>>,
+}
+
+impl<S: PartialEq> PartialEq for Tensor<S> {
+    fn eq(&self, other: &Self) -> bool {
+        self.array == other.array
+    }
+}
+
+impl<S> Tensor<S> {
+    /// Without codes.
+    fn of(array: ArcArray<S, IxDyn>) -> Self {
+        Self { array, codes: None }
+    }
 }
 
 impl<S: Scalar> Tensor<S> {
     /// A tensor of zeros.
     #[must_use]
     pub fn zeros(shape: &[usize]) -> Self {
-        Self { array: ArcArray::from_elem(IxDyn(shape), S::ZERO) }
+        Self::of(ArcArray::from_elem(IxDyn(shape), S::ZERO))
     }
 
     /// A tensor whose every entry is `value`.
     #[must_use]
     pub fn full(shape: &[usize], value: S) -> Self {
-        Self { array: ArcArray::from_elem(IxDyn(shape), value) }
+        Self::of(ArcArray::from_elem(IxDyn(shape), value))
     }
 
     /// A tensor with one entry and no axes.
@@ -38,7 +57,7 @@ impl<S: Scalar> Tensor<S> {
     pub fn from_vec(shape: &[usize], data: Vec<S>) -> Result<Self, ShapeError> {
         let len = data.len();
         ArcArray::from_shape_vec(IxDyn(shape), data)
-            .map(|array| Self { array })
+            .map(Self::of)
             .map_err(|_| ShapeError::Length { shape: shape.to_vec(), len })
     }
 
@@ -59,7 +78,7 @@ impl<S: Scalar> Tensor<S> {
     pub fn from_array(array: ArrayD<S>) -> Self {
         let row_major = array.is_standard_layout();
         let array = if row_major { array } else { array.as_standard_layout().into_owned() };
-        Self { array: array.into_shared() }
+        Self::of(array.into_shared())
     }
 
     /// The tensor as an owned `ndarray` array.
@@ -92,9 +111,10 @@ impl<S: Scalar> Tensor<S> {
         self.array.as_slice().unwrap_or_else(|| unreachable!("tensors are contiguous"))
     }
 
-    /// The entries in row-major order, to write; copies first if the storage is shared.
+    /// The entries in row-major order, to write; copies first if the storage is shared. Codes are forgotten.
     #[must_use]
     pub fn as_mut_slice(&mut self) -> &mut [S] {
+        self.codes = None;
         self.array.as_slice_mut().unwrap_or_else(|| unreachable!("tensors are contiguous"))
     }
 
@@ -111,9 +131,25 @@ impl<S: Scalar> Tensor<S> {
     #[must_use]
     pub fn reshape(&self, shape: &[usize]) -> Self {
         match self.array.clone().into_shape_with_order(IxDyn(shape)) {
-            Ok(array) => Self { array },
+            Ok(array) => Self::of(array),
             Err(_) => panic!("reshape: {:?} does not fit {shape:?}", self.shape()),
         }
+    }
+
+    /// The same entries, of which these are the codes.
+    ///
+    /// # Panics
+    /// If there is not one for each entry.
+    #[must_use]
+    pub fn with_codes(self, codes: Codes) -> Self {
+        assert_eq!(self.len(), codes.numbers().len(), "codes of a tensor of shape {:?}", self.shape());
+        Self { codes: Some(Arc::new(codes)), ..self }
+    }
+
+    /// The codes of weights on a grid.
+    #[must_use]
+    pub fn codes(&self) -> Option<&Codes> {
+        self.codes.as_deref()
     }
 
     /// A new tensor of `f` of each entry.
@@ -175,6 +211,17 @@ mod tests {
         b.as_mut_slice()[4] = 1.0;
         assert_eq!(a.as_slice(), [0.0; 6]);
         assert_eq!(b.as_slice(), [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn codes_go_with_clones_and_not_with_what_was_written() {
+        let codes = Codes::new(&[3], 0, vec![1, 0, -2], vec![0.5]).unwrap();
+        let a = Tensor::new(&[3], vec![0.5_f32, 0.0, -1.0]).with_codes(codes.clone());
+        let mut b = a.clone();
+        assert_eq!((b.codes(), a.cast::<f32>().codes()), (Some(&codes), Some(&codes)));
+        assert_eq!(a, Tensor::new(&[3], vec![0.5, 0.0, -1.0]));
+        b.as_mut_slice()[1] = 0.5;
+        assert_eq!(b.codes(), None);
     }
 
     #[test]

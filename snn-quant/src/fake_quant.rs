@@ -55,6 +55,17 @@ impl FakeQuant {
         }
     }
 
+    /// The levels with their codes, if a product can add these up.
+    fn levels_with_codes(&self, shape: &[usize], w: Tensor<f32>, params: &QuantParams) -> Tensor<f32> {
+        let levels = self.levels(w, params);
+        let codes = params.codes_of_levels(shape, &levels);
+        let levels = Tensor::new(shape, levels);
+        match codes {
+            Some(codes) => levels.with_codes(codes),
+            None => levels,
+        }
+    }
+
     /// The tangents of values times 1 where the gradient passes, 0 where it is masked.
     fn levels_with_tangents<S: Scalar>(&self, x: &Tensor<S>, w: Tensor<f32>, params: &QuantParams) -> Vec<S> {
         let ones = vec![1.0; w.len()];
@@ -75,7 +86,7 @@ impl<S: Scalar> Op<S> for FakeQuant {
             return x[0].map(|_| S::from_f64(f64::NAN));
         };
         if S::IS_REAL {
-            Tensor::new(x[0].shape(), self.levels(w, &params)).cast()
+            self.levels_with_codes(x[0].shape(), w, &params).cast()
         } else {
             Tensor::new(x[0].shape(), self.levels_with_tangents(x[0], w, &params))
         }
@@ -110,6 +121,7 @@ fn real<R: Real>(v: f32) -> R {
 #[allow(clippy::float_cmp, reason = "levels are compared exactly")]
 mod tests {
     use super::*;
+    use crate::uniform::{Granularity, UniformSpec};
     use crate::{BitWidth, FixedPointSpec};
     use snn_core::Dual;
 
@@ -148,6 +160,33 @@ mod tests {
         assert_eq!(run(Some(1)), run(Some(1)));
         assert_ne!(run(Some(1)), run(Some(2)));
         assert_eq!(run(None), Tensor::full(&[64], 0.25));
+    }
+
+    #[test]
+    fn levels_are_their_codes_times_their_scales() {
+        let w: Vec<f32> = (0..24_u8).map(|i| f32::from(i) * 0.11 - 1.3).collect();
+        let uniform = |bits: u32, granularity: Granularity| {
+            QuantSpec::Uniform(UniformSpec { granularity, ..UniformSpec::new(BitWidth::new(bits).unwrap()) })
+        };
+        let all = [1, 2, 4, 8].into_iter().flat_map(|bits| {
+            let fixed = QuantSpec::FixedPoint(FixedPointSpec::new(BitWidth::new(bits).unwrap()));
+            [uniform(bits, Granularity::PerTensor), uniform(bits, Granularity::PerChannel), fixed]
+        });
+        for (spec, shape) in all.flat_map(|spec| [(spec.clone(), vec![8, 3]), (spec, vec![3, 2, 2, 2])]) {
+            let x = Tensor::new(&shape, w.clone());
+            let y = FakeQuant { spec: spec.clone(), step: None }.forward(&[&x], &mut Saved::discarding());
+            let codes = y.codes().unwrap();
+            let channel = |i: usize| if shape.len() == 2 { i % 3 } else { i / 8 };
+            let made = codes
+                .numbers()
+                .iter()
+                .enumerate()
+                .map(|(i, &code)| f32::from(code) * codes.scale(channel(i)));
+            assert_eq!(made.collect::<Vec<_>>(), y.as_slice(), "{spec:?} {shape:?}");
+        }
+        let x = Tensor::new(&[8, 3], w);
+        let wide = FakeQuant { spec: uniform(9, Granularity::PerTensor), step: None };
+        assert_eq!(wide.forward(&[&x], &mut Saved::discarding()).codes(), None);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use crate::num::{exp2, to_f32, whole_to_i32};
 use crate::rounding::Draws;
+use crate::uniform::channel_axis;
 use crate::{BitWidth, DrawPosition, QuantError, Rounding};
+use snn_core::Codes;
 use snn_core::kernels::levels;
 
 /// The integer codes that a width and a mapping allow.
@@ -273,6 +275,25 @@ impl QuantParams {
             }
         }
         x
+    }
+
+    /// The codes of levels of weights of this shape, counted from the zero point, if their sums fit whole numbers of 16 bits.
+    pub(crate) fn codes_of_levels(&self, shape: &[usize], levels: &[f32]) -> Option<Codes> {
+        /// Sums of more bits seldom fit.
+        const MOST_BITS: u32 = 8;
+        if self.bits.get() > MOST_BITS {
+            return None;
+        }
+        let scales: Vec<f32> = self.grids.iter().map(|grid| grid.scale).collect();
+        let mut codes = vec![0; levels.len()];
+        if self.run == 1 {
+            levels::how_many_by_column(&scales, levels, &mut codes);
+        } else {
+            for (to, (_, grid, run)) in codes.chunks_mut(self.run).zip(self.runs(levels)) {
+                levels::how_many(grid.scale, run, to);
+            }
+        }
+        Codes::new(shape, channel_axis(shape.len()), codes, scales)
     }
 
     /// The bounds of `code - zero_point`, if all grids have the same, and whole steps between their levels.

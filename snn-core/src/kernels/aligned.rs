@@ -1,6 +1,6 @@
 //! Vectors that begin at a cache line.
 
-use crate::scalar::Scalar;
+use crate::kernels::number::Number;
 use std::ops::{Deref, DerefMut};
 
 /// Bytes of a cache line, which is also the widest vector register.
@@ -12,7 +12,7 @@ pub(super) struct Aligned<S> {
     first: usize,
 }
 
-impl<S: Scalar> Aligned<S> {
+impl<S: Number> Aligned<S> {
     pub(super) fn zeros(len: usize) -> Self {
         let spare = LINE / size_of::<S>();
         let mut storage = vec![S::ZERO; len + spare];

@@ -14,6 +14,7 @@
 //! is computed faster than read, it need not be stored either ([`Banded`]).
 
 mod banded;
+mod codes;
 mod dense;
 mod events;
 pub(super) mod layout;
@@ -26,10 +27,13 @@ pub use windows::Windows;
 
 use super::aligned::Aligned;
 use super::events::Events;
+use super::number::Number;
 use super::par;
 use super::pattern::Pattern;
 use super::spike_matmul::Sparse;
+use crate::codes::Weights;
 use crate::scalar::{Real, Scalar};
+use codes::Scaling;
 use dense::Dense;
 use events::{Band, Scratch};
 use layout::Rows;
@@ -107,12 +111,12 @@ impl ConvShape {
         (TASK_BYTES / (numbers * size_of::<S>()).max(1)).clamp(1, most)
     }
 
-    fn n_frames<R: Real>(&self, x: &Sparse<'_, R>) -> usize {
-        x.numbers().len() / self.in_len()
+    fn n_frames<S: Number>(&self, x: &Sparse<'_, S>) -> usize {
+        x.pattern().n_rows() / self.c_in
     }
 
     /// Lists the events of some frames, those of a channel in a plane.
-    fn list_events<R: Real>(&self, x: &Sparse<'_, R>, frames: &Range<usize>, events: &mut Events<R>) {
+    fn list_events<S: Number>(&self, x: &Sparse<'_, S>, frames: &Range<usize>, events: &mut Events<S>) {
         events.list(x.numbers(), x.pattern(), frames.start * self.c_in..frames.end * self.c_in);
     }
 
@@ -223,43 +227,38 @@ impl Conv {
 }
 
 /// `y[f] = w ⋆ x[f] + b` for each frame: `x` `[F, C_in, H, W]`, `w` `[C_out, C_in/groups, kh, kw]`, `b` `[C_out]` or empty.
-/// `x` has a row for each channel of each frame.
-pub fn forward<R: Real>(conv: &Conv, x: &Sparse<'_, R>, w: &[R], b: &[R]) -> Vec<R> {
-    let (shape, product) = (&conv.shape, Product::new(conv, Part::all(conv), x, w, b));
-    let (n, len) = (shape.n_frames(x), shape.out_len());
-    let write = |first: usize, y: &mut [MaybeUninit<R>]| {
-        product.for_each_band(x, first..first + y.len() / len, |frame, rows| {
-            layout::channels_first(&rows, shape.c_out, &mut y[frame * len..][..len]);
-        });
-    };
-    // SAFETY: the bands of a frame are all its rows, which are written with all their channels.
-    unsafe { par::build_rows(n, len, shape.frames_a_task::<R>(FRAMES), write) }
+/// `x` has a row for each channel of each frame. Of weights with codes and few spikes the sums are whole numbers.
+pub fn forward<'a, R: Real>(conv: &Conv, x: &Sparse<'_, R>, w: impl Into<Weights<'a, R>>, b: &[R]) -> Vec<R> {
+    let w = w.into();
+    match codes::suited(conv, x.pattern(), w.codes) {
+        Some((x, w)) => {
+            let scaling = Scaling::of(conv, w, b);
+            let product = Product::new(conv, Part::all(conv), &x, w.numbers(), &[]);
+            product.frames(&x, |sums, room| scaling.apply(sums, room))
+        }
+        None => Product::new(conv, Part::all(conv), x, w.numbers, b).frames(x, |sums, _| sums),
+    }
 }
 
 /// The greatest number of each window of the output of [`forward`], `[F, C_out, H'/kh, W'/kw]`, and which number of its
 /// window that is, for the functions that go back.
-pub fn forward_pooled<R: Real>(
+pub fn forward_pooled<'a, R: Real>(
     conv: &Conv,
     windows: &Windows,
     x: &Sparse<'_, R>,
-    w: &[R],
+    w: impl Into<Weights<'a, R>>,
     b: &[R],
 ) -> (Vec<R>, Vec<u8>) {
-    let (shape, product) = (&conv.shape, Product::new(conv, windows.part(), x, w, b));
-    let (n, len, stride) = (shape.n_frames(x), shape.c_out * windows.count(), conv.pixel_out());
-    let write = |first: usize, y: &mut [MaybeUninit<R>], choices: &mut [MaybeUninit<u8>]| {
-        let mut best = Aligned::zeros(windows.count() * product.pixel);
-        product.for_each_band(x, first..first + y.len() / len, |frame, rows| {
-            let of = windows.in_rows(&rows.band);
-            let best = &mut best[..of.len() * rows.pixel];
-            let chosen = &mut choices[(frame * windows.count() + of.start) * stride..][..of.len() * stride];
-            windows.choose(&rows, best, chosen);
-            let y = &mut y[frame * len + of.start..(frame + 1) * len];
-            layout::transpose_new(best, rows.pixel, [of.len(), shape.c_out], y, windows.count());
-        });
-    };
-    // SAFETY: the bands of a frame have all its windows, whose numbers and choices are written for all channels.
-    unsafe { par::build_rows_2(n, [len, windows.count() * stride], shape.frames_a_task::<R>(FRAMES), write) }
+    let w = w.into();
+    match codes::suited(conv, x.pattern(), w.codes) {
+        // The greatest sum is that of the greatest number, since scales are positive.
+        Some((x, w)) => {
+            let scaling = Scaling::of(conv, w, b);
+            let product = Product::new(conv, windows.part(), &x, w.numbers(), &[]);
+            product.pooled_frames(windows, &x, |sums, room| scaling.apply(sums, room))
+        }
+        None => Product::new(conv, windows.part(), x, w.numbers, b).pooled_frames(windows, x, |best, _| best),
+    }
 }
 
 /// The numbers that [`forward_pooled`] would give if its windows chose so.
@@ -324,21 +323,21 @@ enum Path<'a> {
 }
 
 /// A convolution of given weights, by the path that suits the input.
-struct Product<'a, R> {
+struct Product<'a, S> {
     shape: &'a ConvShape,
     path: Path<'a>,
-    kernels: Aligned<R>,
+    kernels: Aligned<S>,
     bands: Vec<Range<usize>>,
     /// Where the pixels of the output rows are.
     grid: Grid,
     /// Numbers of a pixel of the output rows.
     pixel: usize,
     /// What each pixel starts from.
-    bias: Vec<R>,
+    bias: Vec<S>,
 }
 
-impl<'a, R: Real> Product<'a, R> {
-    fn new(conv: &'a Conv, part: Part, x: &Sparse<'_, R>, w: &[R], b: &[R]) -> Self {
+impl<'a, S: Number> Product<'a, S> {
+    fn new(conv: &'a Conv, part: Part, x: &Sparse<'_, S>, w: &[S], b: &[S]) -> Self {
         let (shape, n_nonzero, n_frames) = (&conv.shape, x.pattern().n_nonzero(), conv.shape.n_frames(x));
         let output = Grid::packed(shape.output());
         let (path, kernels, grid, pixel) = if !is_sparse(x) {
@@ -364,17 +363,65 @@ impl<'a, R: Real> Product<'a, R> {
             (path, kernels, links.grid, conv.pixel_out())
         };
         let bands = match path {
-            Path::ScatterToBands(..) => part.bands::<R>(grid.pitch * pixel, BAND_BYTES).collect(),
+            Path::ScatterToBands(..) => part.bands::<S>(grid.pitch * pixel, BAND_BYTES).collect(),
             _ => std::iter::once(0..grid.size[0]).collect(),
         };
-        let mut bias = vec![R::ZERO; pixel];
+        let mut bias = vec![S::ZERO; pixel];
         bias[..b.len()].copy_from_slice(b);
         Self { shape, path, kernels, bands, grid, pixel, bias }
     }
 
+    /// The output of all frames, channels first. `finish(sums, room)` tells what sums stand for.
+    fn frames<R: Real>(
+        &self,
+        x: &Sparse<'_, S>,
+        finish: impl for<'b> Fn(&'b [S], &'b mut Vec<R>) -> &'b [R] + Sync,
+    ) -> Vec<R> {
+        let (shape, len) = (self.shape, self.shape.out_len());
+        let write = |first: usize, y: &mut [MaybeUninit<R>]| {
+            let mut room = Vec::new();
+            self.for_each_band(x, first..first + y.len() / len, |frame, rows| {
+                let Rows { numbers, band, grid, pixel } = rows;
+                let rows = Rows { numbers: finish(numbers, &mut room), band, grid, pixel };
+                layout::channels_first(&rows, shape.c_out, &mut y[frame * len..][..len]);
+            });
+        };
+        // SAFETY: the bands of a frame are all its rows, which are written with all their channels.
+        unsafe { par::build_rows(shape.n_frames(x), len, shape.frames_a_task::<R>(FRAMES), write) }
+    }
+
+    /// The greatest number of each window of all frames, channels first, and which number of its window that is. `finish(sums,
+    /// room)` tells what sums stand for: more for a greater sum.
+    fn pooled_frames<R: Real>(
+        &self,
+        windows: &Windows,
+        x: &Sparse<'_, S>,
+        finish: impl for<'b> Fn(&'b [S], &'b mut Vec<R>) -> &'b [R] + Sync,
+    ) -> (Vec<R>, Vec<u8>) {
+        let (shape, stride) = (self.shape, self.pixel);
+        let (n, len) = (shape.n_frames(x), shape.c_out * windows.count());
+        let write = |first: usize, y: &mut [MaybeUninit<R>], choices: &mut [MaybeUninit<u8>]| {
+            let (mut best, mut room) = (Aligned::zeros(windows.count() * self.pixel), Vec::new());
+            self.for_each_band(x, first..first + y.len() / len, |frame, rows| {
+                let of = windows.in_rows(&rows.band);
+                let best = &mut best[..of.len() * rows.pixel];
+                let chosen =
+                    &mut choices[(frame * windows.count() + of.start) * stride..][..of.len() * stride];
+                windows.choose(&rows, best, chosen);
+                let (y, numbers) =
+                    (&mut y[frame * len + of.start..(frame + 1) * len], finish(best, &mut room));
+                layout::transpose_new(numbers, rows.pixel, [of.len(), shape.c_out], y, windows.count());
+            });
+        };
+        // SAFETY: the bands of a frame have all its windows, whose numbers and choices are written for all channels.
+        unsafe {
+            par::build_rows_2(n, [len, windows.count() * stride], shape.frames_a_task::<R>(FRAMES), write)
+        }
+    }
+
     /// Calls `done(frame, rows)` with the output of each of some frames, counted from the first of these, which may come in
     /// bands.
-    fn for_each_band(&self, x: &Sparse<'_, R>, of: Range<usize>, mut done: impl FnMut(usize, Rows<&[R]>)) {
+    fn for_each_band(&self, x: &Sparse<'_, S>, of: Range<usize>, mut done: impl FnMut(usize, Rows<&[S]>)) {
         let height = self.bands.first().map_or(0, Range::len);
         let (len, step) = (self.grid.of_rows(height).len() * self.pixel, frames_together(&self.kernels));
         let beyond = match self.path {
@@ -386,10 +433,12 @@ impl<'a, R: Real> Product<'a, R> {
         for first in of.clone().step_by(step) {
             let some = first..(first + step).min(of.end);
             let rows = &mut buffer[..some.len() * frame_len];
-            if !matches!(self.path, Path::Dense(_)) {
+            let x = if matches!(self.path, Path::Dense(_)) {
+                frames(x.numbers(), self.shape.in_len(), first, some.len())
+            } else {
                 self.shape.list_events(x, &some, &mut scratch.events);
-            }
-            let x = frames(x.numbers(), self.shape.in_len(), first, some.len());
+                &[]
+            };
             for band in &self.bands {
                 if !matches!(self.path, Path::Slide(_)) {
                     let rows = rows.chunks_mut(frame_len).map(|rows| &mut rows[beyond..][..len]);
@@ -405,8 +454,8 @@ impl<'a, R: Real> Product<'a, R> {
         }
     }
 
-    /// Adds the products of frames to a band of their rows, of so many numbers.
-    fn add(&self, x: &[R], scratch: &mut Scratch<R>, (rows, len): (&Range<usize>, usize), to: &mut [R]) {
+    /// Adds the products of frames, which are listed or else in `x`, to a band of their rows, of so many numbers.
+    fn add(&self, x: &[S], scratch: &mut Scratch<S>, (rows, len): (&Range<usize>, usize), to: &mut [S]) {
         match &self.path {
             Path::Scatter(links) => events::scatter(links, scratch, &self.kernels, to),
             Path::ScatterToBands(links, kernel_rows) => {
@@ -652,7 +701,7 @@ fn frames_together<S>(kernels: &[S]) -> usize {
     if size_of_val(kernels) <= KERNEL_BYTES { 1 } else { FRAMES }
 }
 
-fn is_sparse<R: Real>(x: &Sparse<'_, R>) -> bool {
+fn is_sparse<S: Number>(x: &Sparse<'_, S>) -> bool {
     has_few(x.pattern())
 }
 

@@ -2,7 +2,7 @@
 
 use super::pattern::{BITS, Pattern};
 use super::simd::Lanes;
-use crate::scalar::Scalar;
+use crate::kernels::number::Number;
 use crate::vectorized;
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub(super) struct Events<S> {
     values: Vec<S>,
 }
 
-impl<S: Scalar> Events<S> {
+impl<S: Number> Events<S> {
     /// Becomes those of some rows of a matrix, each of which is a plane, in the memory that it has. Values that are all one, as of
     /// spikes, are not kept.
     ///
@@ -62,7 +62,7 @@ pub(super) fn among(lanes: impl Lanes, sites: &[u32], range: Range<u32>) -> Rang
 
 vectorized! {
     #[allow(clippy::cast_possible_truncation, reason = "checked")]
-    fn list[S: Scalar, P: Iterator<Item = usize>](lanes; x: &[S], pattern: &Pattern, planes: P, listed: &mut Events<S>) {
+    fn list[S: Number, P: Iterator<Item = usize>](lanes; x: &[S], pattern: &Pattern, planes: P, listed: &mut Events<S>) {
         let n_sites = pattern.n_cols();
         assert!(u32::try_from(n_sites).is_ok(), "events: {n_sites} sites");
         let (row, mut n) = (pattern.row_words() * BITS, 0);
@@ -97,7 +97,7 @@ pub(super) struct BySite<S> {
     values: Vec<S>,
 }
 
-impl<S: Scalar> BySite<S> {
+impl<S: Number> BySite<S> {
     /// Takes the events of `planes` of so many sites; within a site they stay in the order of planes. An event at `site` of the
     /// k-th of them has the origin `origin(k, site)`.
     ///

@@ -133,6 +133,55 @@ vectorized! {
 }
 
 vectorized! {
+    /// How many times its scale each of these multiples is: the inverse of [`to_multiples`], for at most 15 bits.
+    pub fn how_many[](scale: f32, multiples: &[f32], to: &mut [i16]) {
+        for (to, &x) in to.iter_mut().zip(multiples) {
+            *to = nearest_i16(x / scale);
+        }
+    }
+}
+
+vectorized! {
+    /// [`how_many`] with a scale for each column of row-major multiples.
+    ///
+    /// # Panics
+    /// If there are no scales.
+    pub fn how_many_by_column[](scales: &[f32], multiples: &[f32], to: &mut [i16]) {
+        for (to, x) in to.chunks_mut(scales.len()).zip(multiples.chunks(scales.len())) {
+            for ((to, &x), &scale) in to.iter_mut().zip(x).zip(scales) {
+                *to = nearest_i16(x / scale);
+            }
+        }
+    }
+}
+
+vectorized! {
+    /// For each channel the sum of its codes below and that of those above zero: no sum of some of them lies outside. `size` is the
+    /// number of channels and that of neighboring codes of one channel.
+    ///
+    /// # Panics
+    /// If a size is zero.
+    pub fn reach_of_channels[](size: [usize; 2], codes: &[i16]) -> Vec<[i64; 2]> {
+        let [channels, inner] = size;
+        let (mut below, mut above) = (vec![0_i64; channels], vec![0_i64; channels]);
+        for block in codes.chunks(channels * inner) {
+            if inner == 1 {
+                for ((below, above), &code) in below.iter_mut().zip(&mut above).zip(block) {
+                    *below += i64::from(code.min(0));
+                    *above += i64::from(code.max(0));
+                }
+            } else {
+                for ((below, above), run) in below.iter_mut().zip(&mut above).zip(block.chunks(inner)) {
+                    *below += run.iter().map(|&code| i64::from(code.min(0))).sum::<i64>();
+                    *above += run.iter().map(|&code| i64::from(code.max(0))).sum::<i64>();
+                }
+            }
+        }
+        below.into_iter().zip(above).map(|(below, above)| [below, above]).collect()
+    }
+}
+
+vectorized! {
     /// [`to_multiples`] with a scale for each column of row-major `x`.
     ///
     /// # Panics
@@ -158,12 +207,26 @@ fn multiple(scale: f32, ends: (f32, f32), x: f32) -> f32 {
 /// vectorize everywhere.
 #[inline(always)]
 #[must_use]
-pub fn nearest_whole(x: f32, (lowest, highest): (f32, f32)) -> f32 {
-    /// 1.5 · 2²³: adding and subtracting it leaves no fraction bits.
-    const NO_FRACTION: f32 = 12_582_912.0;
+pub fn nearest_whole(x: f32, ends: (f32, f32)) -> f32 {
+    without_fraction(x, ends) - NO_FRACTION
+}
+
+/// 1.5 · 2²³: a sum with it has no fraction bits, and its lowest bits are those of the other whole number.
+const NO_FRACTION: f32 = 12_582_912.0;
+
+/// [`nearest_whole`] plus [`NO_FRACTION`].
+#[inline(always)]
+fn without_fraction(x: f32, (lowest, highest): (f32, f32)) -> f32 {
     let x = if x < lowest { lowest } else { x };
     let x = if x > highest { highest } else { x };
-    (x + NO_FRACTION) - NO_FRACTION
+    x + NO_FRACTION
+}
+
+/// [`nearest_whole`] of what 16 bits hold; conversions from floats do not vectorize as well.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "the lowest bits are asked for")]
+fn nearest_i16(x: f32) -> i16 {
+    without_fraction(x, (f32::from(i16::MIN), f32::from(i16::MAX))).to_bits() as i16
 }
 
 /// Numbers that are looked at side by side.
@@ -226,6 +289,21 @@ mod tests {
             let want: Vec<f32> = x.iter().map(|&x| slow(&levels, &boundaries, x)).collect();
             search.quantize(&mut x);
             prop_assert_eq!(x, want);
+        }
+
+        #[test]
+        fn codes_of_multiples_are_those_they_were_made_from(
+            scales in prop::collection::vec(1e-6_f32..1e3, 1..40), codes in prop::collection::vec(-16384_i16..16384, 200),
+        ) {
+            let multiples = |scale: f32| move |&code: &i16| scale * f32::from(code);
+            let mut found = vec![0; codes.len()];
+            let of_one: Vec<f32> = codes.iter().map(multiples(scales[0])).collect();
+            how_many(scales[0], &of_one, &mut found);
+            prop_assert_eq!(&found, &codes);
+            let of_columns: Vec<f32> = codes.iter().zip(scales.iter().cycle()).map(|(c, &s)| multiples(s)(c)).collect();
+            found.fill(0);
+            how_many_by_column(&scales, &of_columns, &mut found);
+            prop_assert_eq!(&found, &codes);
         }
 
         #[test]

@@ -14,6 +14,7 @@ pub mod conv;
 mod events;
 pub mod gemm;
 pub mod levels;
+pub mod number;
 pub mod panels;
 pub mod par;
 pub mod pattern;

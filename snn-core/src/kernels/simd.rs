@@ -1,9 +1,12 @@
 //! Run-time dispatch: one loop, compiled for several instruction sets.
 
 mod products;
+#[cfg(target_arch = "x86_64")]
+mod whole;
 
 pub use products::Products;
 
+use super::number::Number;
 use crate::scalar::{Real, Scalar};
 use std::any::TypeId;
 use std::mem::MaybeUninit;
@@ -105,6 +108,16 @@ pub struct Slide<'a, S> {
     pub bias: &'a [S],
 }
 
+impl<'a, S: Number> Slide<'a, S> {
+    /// It, if these are its numbers.
+    #[inline(always)]
+    fn of_same<T: Number>(&self) -> Option<Slide<'a, T>> {
+        let &Slide { starts, back, steps, taps, skipped, adds, .. } = self;
+        let (kernels, values, bias) = (same(self.kernels)?, same(self.values)?, same(self.bias)?);
+        Some(Slide { kernels, starts, values, back, steps, taps, skipped, adds, bias })
+    }
+}
+
 /// Where the pixels of windows side by side are, see [`Lanes::choose`].
 #[derive(Clone, Copy, Debug)]
 pub struct Taps<'a> {
@@ -124,8 +137,8 @@ impl Taps<'_> {
     }
 }
 
-/// Vector kernels of an instruction set that this CPU has, for slices of `f32`; the methods of scalars of any other type
-/// are plain loops.
+/// Vector kernels of an instruction set that this CPU has, for slices of `f32`, and for those of `i16` where codes of weights are
+/// added up; the methods of numbers of any other type are plain loops.
 pub trait Lanes: Copy {
     /// `y += a · x`, number by number; the shorter slice counts.
     fn axpy_f32(self, a: f32, x: &[f32], y: &mut [f32]);
@@ -167,6 +180,57 @@ pub trait Lanes: Copy {
     /// [`Lanes::slide`].
     fn slide_f32(self, slide: &Slide<'_, f32>, to: (&mut [f32], usize)) {
         slide_down(slide, to, |a, x, sum| *sum = a.mul_add(x, *sum));
+    }
+
+    /// [`Lanes::add_many`] of ones.
+    ///
+    /// # Panics
+    /// If a slice does not hold them.
+    fn add_many_i16(
+        self,
+        starts: &[u32],
+        (x, x_stride): (&[i16], usize),
+        (y, y_stride): (&mut [i16], usize),
+        size: [usize; 2],
+    ) {
+        for &start in starts {
+            add_rows(size, (&x[start as usize..], x_stride), (&mut *y, y_stride), |x, y| axpy(1, x, y));
+        }
+    }
+
+    /// [`Lanes::add_to_many`] of ones.
+    ///
+    /// # Panics
+    /// If a slice does not hold them.
+    fn add_to_many_i16(
+        self,
+        starts: &[u32],
+        x: (&[i16], usize),
+        (y, y_stride): (&mut [i16], usize),
+        size: [usize; 2],
+    ) {
+        for &start in starts {
+            add_rows(size, x, (&mut y[start as usize..], y_stride), |x, y| axpy(1, x, y));
+        }
+    }
+
+    /// [`Lanes::slide`] of ones, nothing being added to what is there.
+    ///
+    /// # Panics
+    /// If a slice does not hold what is asked for.
+    fn slide_i16(self, slide: &Slide<'_, i16>, to: (&mut [i16], usize)) {
+        slide_down(slide, to, |a, x, sum| sum.add_product(a, x));
+    }
+
+    /// [`Lanes::choose`].
+    fn choose_i16(
+        self,
+        rows: &[i16],
+        at: &Taps<'_>,
+        best: &mut [i16],
+        choices: (&mut [MaybeUninit<u8>], usize),
+    ) {
+        choose(rows, at, best, choices);
     }
 
     /// [`Lanes::add_products`].
@@ -259,7 +323,7 @@ pub trait Lanes: Copy {
     /// # Panics
     /// If a slice does not hold them.
     #[inline(always)]
-    fn add_rows<S: Scalar>(self, a: S, x: (&[S], usize), y: (&mut [S], usize), size: [usize; 2]) {
+    fn add_rows<S: Number>(self, a: S, x: (&[S], usize), y: (&mut [S], usize), size: [usize; 2]) {
         if TypeId::of::<S>() != TypeId::of::<f32>() {
             return add_rows(size, x, y, |x, y| axpy(a, x, y));
         }
@@ -274,14 +338,16 @@ pub trait Lanes: Copy {
     /// # Panics
     /// If a slice does not hold them.
     #[inline(always)]
-    fn add_many<S: Scalar>(
+    fn add_many<S: Number>(
         self,
         (a, starts): (&[S], &[u32]),
         (x, x_stride): (&[S], usize),
         (y, y_stride): (&mut [S], usize),
         size: [usize; 2],
     ) {
-        if TypeId::of::<S>() != TypeId::of::<f32>() {
+        if let (Some(x), Some(y), true) = (same(x), same_mut(y), a.is_empty()) {
+            self.add_many_i16(starts, (x, x_stride), (y, y_stride), size);
+        } else if TypeId::of::<S>() != TypeId::of::<f32>() {
             for (i, &start) in starts.iter().enumerate() {
                 let a = if a.is_empty() { S::ONE } else { a[i] };
                 self.add_rows(a, (&x[start as usize..], x_stride), (&mut *y, y_stride), size);
@@ -297,14 +363,16 @@ pub trait Lanes: Copy {
     /// # Panics
     /// If a slice does not hold them.
     #[inline(always)]
-    fn add_to_many<S: Scalar>(
+    fn add_to_many<S: Number>(
         self,
         (a, starts): (&[S], &[u32]),
         (x, x_stride): (&[S], usize),
         (y, y_stride): (&mut [S], usize),
         size: [usize; 2],
     ) {
-        if TypeId::of::<S>() != TypeId::of::<f32>() {
+        if let (Some(x), Some(y), true) = (same(x), same_mut(y), a.is_empty()) {
+            self.add_to_many_i16(starts, (x, x_stride), (y, y_stride), size);
+        } else if TypeId::of::<S>() != TypeId::of::<f32>() {
             for (i, &start) in starts.iter().enumerate() {
                 let a = if a.is_empty() { S::ONE } else { a[i] };
                 self.add_rows(a, (x, x_stride), (&mut y[start as usize..], y_stride), size);
@@ -321,14 +389,13 @@ pub trait Lanes: Copy {
     /// # Panics
     /// If a slice does not hold them.
     #[inline(always)]
-    fn slide<S: Scalar>(self, slide: &Slide<'_, S>, (to, stride): (&mut [S], usize)) {
-        match (as_f32(slide.kernels), as_f32(slide.values), as_f32(slide.bias), as_f32_mut(to)) {
-            (Some(kernels), Some(values), Some(bias), Some(to)) => {
-                let &Slide { starts, back, steps, taps, skipped, adds, .. } = slide;
-                let slide = Slide { kernels, starts, values, back, steps, taps, skipped, adds, bias };
-                self.slide_f32(&slide, (to, stride));
-            }
-            _ => slide_down(slide, (to, stride), |a, x, sum| *sum += a * x),
+    fn slide<S: Number>(self, slide: &Slide<'_, S>, (to, stride): (&mut [S], usize)) {
+        if let (Some(slide), Some(to)) = (slide.of_same(), same_mut(to)) {
+            self.slide_f32(&slide, (to, stride));
+        } else if let (Some(slide), Some(to)) = (slide.of_same(), same_mut(to)) {
+            self.slide_i16(&slide, (to, stride));
+        } else {
+            slide_down(slide, (to, stride), |a, x, sum| sum.add_product(a, x));
         }
     }
 
@@ -337,14 +404,14 @@ pub trait Lanes: Copy {
     /// # Panics
     /// If a slice does not hold what the product says.
     #[inline(always)]
-    fn add_products<S: Scalar>(self, products: &Products<'_, S>, (to, to_stride): (&mut [S], usize)) {
+    fn add_products<S: Number>(self, products: &Products<'_, S>, (to, to_stride): (&mut [S], usize)) {
         let &Products { x, offsets, bases, rows, stride, width } = products;
         match (as_f32(x), as_f32(rows), as_f32_mut(to)) {
             (Some(x), Some(rows), Some(to)) => {
                 let products = Products { x, offsets, bases, rows, stride, width };
                 self.add_products_f32(&products, (to, to_stride));
             }
-            _ => products::add(products, (to, to_stride), |a, x, sum| *sum += a * x),
+            _ => products::add(products, (to, to_stride), |a, x, sum| sum.add_product(a, x)),
         }
     }
 
@@ -374,16 +441,19 @@ pub trait Lanes: Copy {
     /// # Panics
     /// If a slice does not hold them, or there are no taps.
     #[inline(always)]
-    fn choose<S: Scalar>(
+    fn choose<S: Number>(
         self,
         rows: &[S],
         at: &Taps<'_>,
         best: &mut [S],
         choices: (&mut [MaybeUninit<u8>], usize),
     ) {
-        match (as_f32(rows), as_f32_mut(best)) {
-            (Some(rows), Some(best)) => self.choose_f32(rows, at, best, choices),
-            _ => choose(rows, at, best, choices),
+        if let (Some(rows), Some(best)) = (as_f32(rows), as_f32_mut(best)) {
+            self.choose_f32(rows, at, best, choices);
+        } else if let (Some(rows), Some(best)) = (same(rows), same_mut(best)) {
+            self.choose_i16(rows, at, best, choices);
+        } else {
+            choose(rows, at, best, choices);
         }
     }
 
@@ -405,7 +475,7 @@ pub trait Lanes: Copy {
     /// # Panics
     /// If a slice does not hold them.
     #[inline(always)]
-    fn spread<S: Scalar>(self, best: &[S], choices: (&[u8], usize), at: &Taps<'_>, rows: &mut [S]) {
+    fn spread<S: Number>(self, best: &[S], choices: (&[u8], usize), at: &Taps<'_>, rows: &mut [S]) {
         match (as_f32(best), as_f32_mut(rows)) {
             (Some(best), Some(rows)) => self.spread_f32(best, choices, at, rows),
             _ => spread(best, choices, at, rows),
@@ -417,7 +487,7 @@ pub trait Lanes: Copy {
     /// # Panics
     /// If a slice does not hold them.
     #[inline(always)]
-    fn transpose_tile<S: Scalar>(
+    fn transpose_tile<S: Number>(
         self,
         from: (&[S], usize),
         size: [usize; 2],
@@ -454,7 +524,7 @@ impl Lanes for Baseline {
 }
 
 #[inline(always)]
-fn add_rows<S: Scalar>(
+fn add_rows<S: Number>(
     [rows, len]: [usize; 2],
     (x, x_stride): (&[S], usize),
     (y, y_stride): (&mut [S], usize),
@@ -466,12 +536,12 @@ fn add_rows<S: Scalar>(
 }
 
 #[inline(always)]
-fn axpy<S: Scalar>(a: S, x: &[S], y: &mut [S]) {
-    y.iter_mut().zip(x).for_each(|(y, &x)| *y += a * x);
+fn axpy<S: Number>(a: S, x: &[S], y: &mut [S]) {
+    y.iter_mut().zip(x).for_each(|(y, &x)| y.add_product(a, x));
 }
 
 #[inline(always)]
-fn slide_down<S: Scalar>(slide: &Slide<'_, S>, (to, stride): (&mut [S], usize), add: impl Fn(S, S, &mut S)) {
+fn slide_down<S: Number>(slide: &Slide<'_, S>, (to, stride): (&mut [S], usize), add: impl Fn(S, S, &mut S)) {
     let (width, len) = (slide.bias.len(), slide.taps * slide.bias.len());
     let mut sums = slide.bias.repeat(slide.taps);
     for (step, events) in slide.steps.iter().enumerate() {
@@ -483,7 +553,7 @@ fn slide_down<S: Scalar>(slide: &Slide<'_, S>, (to, stride): (&mut [S], usize), 
         if let Some(i) = step.checked_sub(slide.skipped) {
             let to = &mut to[i * stride..][..width];
             if slide.adds {
-                to.iter_mut().zip(&sums).for_each(|(to, &sum)| *to += sum);
+                to.iter_mut().zip(&sums).for_each(|(to, &sum)| to.add_product(S::ONE, sum));
             } else {
                 to.copy_from_slice(&sums[..width]);
             }
@@ -513,7 +583,7 @@ fn append_chosen<R: Real>(
 
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "the callers have at most 256 taps")]
-fn choose<S: Scalar>(
+fn choose<S: Number>(
     rows: &[S],
     at: &Taps<'_>,
     best: &mut [S],
@@ -525,7 +595,7 @@ fn choose<S: Scalar>(
         choices.fill(MaybeUninit::new(0));
         for (k, &tap) in at.of_first.iter().enumerate().skip(1) {
             for ((best, choice), &v) in best.iter_mut().zip(choices.iter_mut()).zip(&rows[tap..]) {
-                if v.value() > best.value() {
+                if v.exceeds(*best) {
                     *best = v;
                     choice.write(k as u8);
                 }
@@ -558,7 +628,7 @@ fn pick<R: Real>(rows: &[R], choices: &[u8], taps: &[usize], chosen: &mut [R]) {
 }
 
 #[inline(always)]
-fn spread<S: Scalar>(best: &[S], (choices, stride): (&[u8], usize), at: &Taps<'_>, rows: &mut [S]) {
+fn spread<S: Number>(best: &[S], (choices, stride): (&[u8], usize), at: &Taps<'_>, rows: &mut [S]) {
     for (i, (best, choices)) in best.chunks(at.pixel).zip(choices.chunks(stride)).enumerate() {
         for (k, &tap) in at.of_first.iter().enumerate() {
             let row = &mut rows[i * at.step + tap..][..at.pixel];
@@ -570,7 +640,7 @@ fn spread<S: Scalar>(best: &[S], (choices, stride): (&[u8], usize), at: &Taps<'_
 }
 
 #[inline(always)]
-fn transpose_tile<S: Scalar>(
+fn transpose_tile<S: Number>(
     (from, from_stride): (&[S], usize),
     [rows, cols]: [usize; 2],
     (to, to_stride): (&mut [MaybeUninit<S>], usize),
@@ -603,26 +673,37 @@ fn write_sites(word: u64, [first, scale]: [u32; 2], sites: &mut [u32]) -> usize 
 }
 
 #[inline(always)]
-fn as_f32<S: Scalar>(x: &[S]) -> Option<&[f32]> {
-    // SAFETY: the types are the same.
-    (TypeId::of::<S>() == TypeId::of::<f32>()).then(|| unsafe { &*(std::ptr::from_ref(x) as *const [f32]) })
+fn as_f32<S: Number>(x: &[S]) -> Option<&[f32]> {
+    same(x)
 }
 
 #[inline(always)]
-fn as_f32_mut<S: Scalar>(x: &mut [S]) -> Option<&mut [f32]> {
+fn as_f32_mut<S: Number>(x: &mut [S]) -> Option<&mut [f32]> {
+    same_mut(x)
+}
+
+/// The slice, if these are its numbers.
+#[inline(always)]
+fn same<S: Number, T: Number>(x: &[S]) -> Option<&[T]> {
     // SAFETY: the types are the same.
-    (TypeId::of::<S>() == TypeId::of::<f32>()).then(|| unsafe { &mut *(std::ptr::from_mut(x) as *mut [f32]) })
+    (TypeId::of::<S>() == TypeId::of::<T>()).then(|| unsafe { &*(std::ptr::from_ref(x) as *const [T]) })
 }
 
 #[inline(always)]
-fn as_f32_unwritten<S: Scalar>(x: &mut [MaybeUninit<S>]) -> Option<&mut [MaybeUninit<f32>]> {
+fn same_mut<S: Number, T: Number>(x: &mut [S]) -> Option<&mut [T]> {
+    // SAFETY: the types are the same.
+    (TypeId::of::<S>() == TypeId::of::<T>()).then(|| unsafe { &mut *(std::ptr::from_mut(x) as *mut [T]) })
+}
+
+#[inline(always)]
+fn as_f32_unwritten<S: Number>(x: &mut [MaybeUninit<S>]) -> Option<&mut [MaybeUninit<f32>]> {
     // SAFETY: the types are the same.
     (TypeId::of::<S>() == TypeId::of::<f32>())
         .then(|| unsafe { &mut *(std::ptr::from_mut(x) as *mut [MaybeUninit<f32>]) })
 }
 
 #[inline(always)]
-fn as_f32_vec<S: Scalar>(x: &mut Vec<S>) -> Option<&mut Vec<f32>> {
+fn as_f32_vec<S: Number>(x: &mut Vec<S>) -> Option<&mut Vec<f32>> {
     // SAFETY: the types are the same.
     (TypeId::of::<S>() == TypeId::of::<f32>())
         .then(|| unsafe { &mut *std::ptr::from_mut(x).cast::<Vec<f32>>() })
@@ -631,7 +712,7 @@ fn as_f32_vec<S: Scalar>(x: &mut Vec<S>) -> Option<&mut Vec<f32>> {
 /// Instruction sets of x86-64.
 #[cfg(target_arch = "x86_64")]
 pub mod x86 {
-    use super::{Baseline, Lanes, Products, Slide, Taps, products, rows_in_registers};
+    use super::{Baseline, Lanes, Products, Slide, Taps, products, rows_in_registers, whole};
     use std::arch::x86_64::*;
     use std::mem::MaybeUninit;
     use std::sync::OnceLock;
@@ -646,6 +727,60 @@ pub mod x86 {
             }
         };
         ($f:ident, $n:literal, ($($arg:expr),+)) => { $f::<$n>($($arg),+) };
+    }
+
+    /// The methods of [`Lanes`] for whole numbers: by the kernels of the first instruction set, or where they do not do a size by
+    /// those of the next, or by plain loops.
+    macro_rules! whole_numbers {
+        ($first:ident $($next:ident)?) => {
+            #[inline(always)]
+            fn add_many_i16(self, starts: &[u32], x: (&[i16], usize), y: (&mut [i16], usize), size: [usize; 2]) {
+                // SAFETY: `self` exists, so the CPU has the features.
+                unsafe { whole::$first::add_many(starts, x, y, size) };
+            }
+
+            #[inline(always)]
+            fn add_to_many_i16(
+                self,
+                starts: &[u32],
+                x: (&[i16], usize),
+                y: (&mut [i16], usize),
+                size: [usize; 2],
+            ) {
+                // SAFETY: as above.
+                unsafe { whole::$first::add_to_many(starts, x, y, size) };
+            }
+
+            #[inline(always)]
+            fn slide_i16(self, slide: &Slide<'_, i16>, (to, stride): (&mut [i16], usize)) {
+                // SAFETY: as above; a CPU with AVX-512 has AVX2 too.
+                let done = unsafe {
+                    whole::$first::slide(slide, (&mut *to, stride))
+                        $(|| whole::$next::slide(slide, (&mut *to, stride)))?
+                };
+                if !done {
+                    Baseline.slide_i16(slide, (to, stride));
+                }
+            }
+
+            #[inline(always)]
+            fn choose_i16(
+                self,
+                rows: &[i16],
+                at: &Taps<'_>,
+                best: &mut [i16],
+                (choices, stride): (&mut [MaybeUninit<u8>], usize),
+            ) {
+                // SAFETY: as above.
+                let done = unsafe {
+                    whole::$first::choose(rows, at, best, (&mut *choices, stride))
+                        $(|| whole::$next::choose(rows, at, best, (&mut *choices, stride)))?
+                };
+                if !done {
+                    Baseline.choose_i16(rows, at, best, (choices, stride));
+                }
+            }
+        };
     }
 
     /// Instruction sets from the narrowest vectors to the widest.
@@ -731,6 +866,8 @@ pub mod x86 {
                 in_registers!(add_many_halves, n of [1 2 3 4 5 6 7] or 8, (self, a, x, y, size));
             }
         }
+
+        whole_numbers!(avx2);
 
         #[inline(always)]
         fn add_products_f32(self, products: &Products<'_, f32>, to: (&mut [f32], usize)) {
@@ -1099,6 +1236,8 @@ pub mod x86 {
                 }
             }
         }
+
+        whole_numbers!(avx512 avx2);
 
         #[inline(always)]
         fn add_products_f32(self, products: &Products<'_, f32>, to: (&mut [f32], usize)) {
@@ -1757,7 +1896,7 @@ mod tests {
     use proptest::prelude::*;
 
     vectorized! {
-        fn add_many[S: Scalar](
+        fn add_many[S: Number](
             lanes; a: &[S], starts: &[u32], x: (&[S], usize), y: (&mut [S], usize), size: [usize; 2],
         ) {
             lanes.add_many((a, starts), x, y, size);
@@ -1765,7 +1904,7 @@ mod tests {
     }
 
     vectorized! {
-        fn add_to_many[S: Scalar](
+        fn add_to_many[S: Number](
             lanes; a: &[S], starts: &[u32], x: (&[S], usize), y: (&mut [S], usize), size: [usize; 2],
         ) {
             lanes.add_to_many((a, starts), x, y, size);

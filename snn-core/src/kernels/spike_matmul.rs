@@ -5,9 +5,11 @@
 //! are added to all outputs that they belong to, and the next follows. The sums of a strip stay in the second-level cache.
 
 use super::aligned::Aligned;
-use super::gemm::{Gemm, GemmOperand, Into};
+use super::gemm::{self, Gemm, GemmOperand};
+use super::number::Number;
 use super::pattern::{BITS, Pattern};
 use super::{panels, par};
+use crate::codes::{Codes, Weights};
 use crate::scalar::Real;
 use crate::vectorized;
 use std::borrow::Cow;
@@ -32,8 +34,8 @@ const STRIP: usize = 128;
 /// Columns that a row of a narrower strip is filled up to: one register.
 const REGISTER: usize = 16;
 
-/// Numbers of a tile: 32 kB.
-const TILE: usize = 8192;
+/// Bytes of a tile.
+const TILE: usize = 32 << 10;
 
 /// Additions to an output, on average, for which it pays to load and store it.
 const AT_ONCE: usize = 8;
@@ -64,8 +66,26 @@ impl<'a, R: Real> Sparse<'a, R> {
         Self { x, pattern }
     }
 
-    /// All its numbers, row by row.
-    pub(super) fn numbers(&self) -> &'a [R] {
+    /// Whether adding rows is faster than a dense product.
+    #[allow(clippy::cast_precision_loss, reason = "a share of a number of numbers")]
+    fn is_sparse(&self) -> bool {
+        self.pattern.n_nonzero() as f64 <= self.x.len() as f64 * DENSE_ABOVE
+    }
+}
+
+impl<'a, S: Number> Sparse<'a, S> {
+    /// A matrix of zeros and, where the pattern has something, ones.
+    ///
+    /// # Panics
+    /// If the pattern is that of other numbers.
+    #[must_use]
+    pub(super) fn ones(pattern: &'a Pattern) -> Self {
+        assert!(pattern.are_ones(), "sparse: a pattern of ones");
+        Self { x: &[], pattern: Cow::Borrowed(pattern) }
+    }
+
+    /// All its numbers, row by row; none of [`ones`](Self::ones).
+    pub(super) fn numbers(&self) -> &'a [S] {
         self.x
     }
 
@@ -74,35 +94,59 @@ impl<'a, R: Real> Sparse<'a, R> {
         &self.pattern
     }
 
-    /// Whether adding rows is faster than a dense product.
-    #[allow(clippy::cast_precision_loss, reason = "a share of a number of numbers")]
-    fn is_sparse(&self) -> bool {
-        self.pattern.n_nonzero() as f64 <= self.x.len() as f64 * DENSE_ABOVE
-    }
-
     /// Its numbers row by row.
-    fn factor(&self) -> Factor<'_, R> {
+    fn factor(&self) -> Factor<'_, S> {
         Factor { pattern: &self.pattern, x: self.x, strides: [self.pattern.n_cols(), 1] }
     }
 }
 
-/// `y = x · w + b` with `size = [in, out]`: `x` `[rows, in]`, `w` `[in, out]`, `b` `[out]` or empty.
+/// `y = x · w + b` with `size = [in, out]`: `x` `[rows, in]`, `w` `[in, out]`, `b` `[out]` or empty. Of weights with codes and few
+/// spikes the sums are whole numbers.
 ///
 /// # Panics
 /// If `w` has more numbers than `u32` counts.
-pub fn forward<R: Real>(size: [usize; 2], x: &Sparse<'_, R>, w: &[R], b: &[R]) -> Vec<R> {
-    let [n_in, n_out] = size;
+pub fn forward<'a, R: Real>(
+    size: [usize; 2],
+    x: &Sparse<'_, R>,
+    w: impl Into<Weights<'a, R>>,
+    b: &[R],
+) -> Vec<R> {
+    let ([n_in, n_out], w) = (size, w.into());
     if x.is_sparse() {
-        return product(&x.factor(), w, n_out, b);
+        let codes = w.codes.filter(|_| x.pattern.are_ones());
+        return codes.map_or_else(|| product(&x.factor(), w.numbers, n_out, b), |w| in_codes(n_out, x, w, b));
     }
     let n_rows = x.x.len() / n_in;
     let mut y = if b.is_empty() { vec![R::ZERO; n_rows * n_out] } else { b.repeat(n_rows) };
     par::for_row_chunks(&mut y, n_out, DENSE_ROWS, |first, y| {
-        let shape = Gemm { m: y.len() / n_out, k: n_in, n: n_out, into: Into::Add };
+        let shape = Gemm { m: y.len() / n_out, k: n_in, n: n_out, into: gemm::Into::Add };
         let x = &x.x[first * n_in..][..shape.m * n_in];
-        R::gemm(shape, GemmOperand::Rows(x), GemmOperand::Rows(w), y);
+        R::gemm(shape, GemmOperand::Rows(x), GemmOperand::Rows(w.numbers), y);
     });
     y
+}
+
+/// [`forward`] of a matrix of ones with the weights that these codes stand for.
+fn in_codes<R: Real>(n_out: usize, x: &Sparse<'_, R>, w: &Codes, b: &[R]) -> Vec<R> {
+    let sums = product(&Sparse::ones(&x.pattern).factor(), w.numbers(), n_out, &[]);
+    let scales: Vec<R> = (0..n_out).map(|i| R::of_f64(f64::from(w.scale(i)))).collect();
+    let no_bias = vec![R::ZERO; n_out];
+    let b = if b.is_empty() { &no_bias } else { b };
+    let rows = |first: usize, y: &mut [MaybeUninit<R>]| {
+        scale_rows(&scales, b, &sums[first * n_out..][..y.len()], y);
+    };
+    // SAFETY: all columns of all rows are written.
+    unsafe { par::build_rows(x.pattern.n_rows(), n_out, ROWS, rows) }
+}
+
+vectorized! {
+    fn scale_rows[R: Real](scales: &[R], b: &[R], sums: &[i16], y: &mut [MaybeUninit<R>]) {
+        for (y, sums) in y.chunks_exact_mut(scales.len()).zip(sums.chunks_exact(scales.len())) {
+            for (((y, &sum), &scale), &b) in y.iter_mut().zip(sums).zip(scales).zip(b) {
+                y.write(R::of_i16(sum) * scale + b);
+            }
+        }
+    }
 }
 
 /// `gw = xᵀ · gy`.
@@ -116,7 +160,7 @@ pub fn weight_grad<R: Real>(size: [usize; 2], x: &Sparse<'_, R>, gy: &[R]) -> Ve
         return product(&Factor { pattern: &pattern, x: x.x, strides: [1, n_in] }, gy, n_out, &[]);
     }
     let mut grad = vec![R::ZERO; n_in * n_out];
-    let shape = Gemm { m: n_in, k: x.x.len() / n_in, n: n_out, into: Into::Overwrite };
+    let shape = Gemm { m: n_in, k: x.x.len() / n_in, n: n_out, into: gemm::Into::Overwrite };
     R::gemm(shape, GemmOperand::Transposed(x.x), GemmOperand::Rows(gy), &mut grad);
     grad
 }
@@ -134,7 +178,7 @@ pub fn input_grad<R: Real>(size: [usize; 2], w: &[R], gy: &[R]) -> Vec<R> {
         return gx;
     }
     let rows = |first: usize, gx: &mut [MaybeUninit<R>]| {
-        let shape = Gemm { m: gx.len() / n_in, k: n_out, n: n_in, into: Into::Overwrite };
+        let shape = Gemm { m: gx.len() / n_in, k: n_out, n: n_in, into: gemm::Into::Overwrite };
         let gy = &gy[first * n_out..][..shape.m * n_out];
         R::gemm_new(shape, GemmOperand::Rows(gy), GemmOperand::Transposed(w), gx);
     };
@@ -143,17 +187,17 @@ pub fn input_grad<R: Real>(size: [usize; 2], w: &[R], gy: &[R]) -> Vec<R> {
 }
 
 /// The sparse factor of a product, or its transpose.
-struct Factor<'a, R> {
+struct Factor<'a, S> {
     pattern: &'a Pattern,
-    x: &'a [R],
+    x: &'a [S],
     /// From row to row and from column to column of the numbers.
     strides: [usize; 2],
 }
 
-impl<R: Real> Factor<'_, R> {
+impl<S: Number> Factor<'_, S> {
     /// Appends the values of a row at the sites, `scale` times their columns from `first` on, unless all are ones.
     #[inline(always)]
-    fn append_values(&self, row: usize, first: usize, (sites, scale): (&[u32], usize), values: &mut Vec<R>) {
+    fn append_values(&self, row: usize, first: usize, (sites, scale): (&[u32], usize), values: &mut Vec<S>) {
         if !self.pattern.are_ones() {
             let start = row * self.strides[0] + first * self.strides[1];
             values.extend(sites.iter().map(|&site| self.x[start + site as usize / scale * self.strides[1]]));
@@ -162,9 +206,9 @@ impl<R: Real> Factor<'_, R> {
 }
 
 /// The rows of `init` (or zeros) and `a` · `b`, of `n` columns.
-fn product<R: Real>(a: &Factor<'_, R>, b: &[R], n: usize, init: &[R]) -> Vec<R> {
+fn product<S: Number>(a: &Factor<'_, S>, b: &[S], n: usize, init: &[S]) -> Vec<S> {
     assert!(u32::try_from(b.len()).is_ok(), "product with {} numbers", b.len());
-    let rows = |first: usize, y: &mut [MaybeUninit<R>]| {
+    let rows = |first: usize, y: &mut [MaybeUninit<S>]| {
         let rows = first..first + y.len() / n;
         let n_added =
             rows.clone().flat_map(|row| a.pattern.row(row)).map(|word| word.count_ones() as usize).sum();
@@ -179,27 +223,27 @@ fn product<R: Real>(a: &Factor<'_, R>, b: &[R], n: usize, init: &[R]) -> Vec<R> 
 }
 
 /// Whether copying all rows of `b` to tiles costs less than it saves when `n_added` of them are added to `n_rows` rows.
-fn tiles_pay<R: Real>(a: &Factor<'_, R>, b: &[R], n_rows: usize, n_added: usize) -> bool {
+fn tiles_pay<S: Number>(a: &Factor<'_, S>, b: &[S], n_rows: usize, n_added: usize) -> bool {
     let many_at_once = AT_ONCE * a.pattern.row_words() * n_rows <= 2 * n_added;
     n_added >= 4 * a.pattern.n_cols() && (many_at_once || size_of_val(b) > CACHE)
 }
 
 /// Writes numbers where none were.
 #[inline(always)]
-fn write<R: Copy>(to: &mut [MaybeUninit<R>], from: impl ExactSizeIterator<Item = R>) -> &mut [R] {
+fn write<S: Copy>(to: &mut [MaybeUninit<S>], from: impl ExactSizeIterator<Item = S>) -> &mut [S] {
     assert_eq!(to.len(), from.len(), "numbers to write");
     to.iter_mut().zip(from).for_each(|(to, from)| {
         to.write(from);
     });
     // SAFETY: all of them were just written.
-    unsafe { &mut *(std::ptr::from_mut(to) as *mut [R]) }
+    unsafe { &mut *(std::ptr::from_mut(to) as *mut [S]) }
 }
 
 vectorized! {
     /// One row after the other, straight from `b`.
     #[allow(clippy::cast_possible_truncation, reason = "checked by the caller")]
-    fn add_by_rows[R: Real](
-        lanes; a: &Factor<'_, R>, b: &[R], at: [usize; 2], init: &[R], y: &mut [MaybeUninit<R>],
+    fn add_by_rows[S: Number](
+        lanes; a: &Factor<'_, S>, b: &[S], at: [usize; 2], init: &[S], y: &mut [MaybeUninit<S>],
     ) {
         let [n, first] = at;
         let (mut sites, mut values) = (vec![0; a.pattern.row_words() * BITS], Vec::new());
@@ -211,7 +255,7 @@ vectorized! {
             values.clear();
             a.append_values(first + row, 0, (&sites[..n_sites], n), &mut values);
             let y = if init.is_empty() {
-                write(y, std::iter::repeat_n(R::ZERO, n))
+                write(y, std::iter::repeat_n(S::ZERO, n))
             } else {
                 write(y, init.iter().copied())
             };
@@ -221,15 +265,15 @@ vectorized! {
 }
 
 vectorized! {
-    fn add_by_tiles[R: Real](
-        lanes; a: &Factor<'_, R>, b: &[R], at: (Range<usize>, usize), init: &[R], y: &mut [MaybeUninit<R>],
+    fn add_by_tiles[S: Number](
+        lanes; a: &Factor<'_, S>, b: &[S], at: (Range<usize>, usize), init: &[S], y: &mut [MaybeUninit<S>],
     ) {
         let (rows, n_added) = at;
         let (n_rows, n_words) = (rows.len(), a.pattern.row_words());
         let n = y.len() / n_rows;
         let width = n.next_multiple_of(REGISTER).min(STRIP);
         let enough = (AT_ONCE * n_words * n_rows).div_ceil(n_added);
-        let words = (TILE / width / BITS).max(enough).min(n_words);
+        let words = (TILE / size_of::<S>() / width / BITS).max(enough).min(n_words);
         let lists = Lists::of(a, rows, [words, width]);
         let (mut sums, mut tile) = (Aligned::zeros(n_rows * width), Aligned::zeros(words * BITS * width));
         for first in (0..n).step_by(width) {
@@ -254,32 +298,32 @@ vectorized! {
 
 /// Rows of `width` that begin with `init`, or are zero.
 #[inline(always)]
-fn start<R: Real>(sums: &mut [R], width: usize, init: Option<&[R]>) {
+fn start<S: Number>(sums: &mut [S], width: usize, init: Option<&[S]>) {
     match init {
-        None => sums.fill(R::ZERO),
+        None => sums.fill(S::ZERO),
         Some(init) => sums.chunks_exact_mut(width).for_each(|row| row[..init.len()].copy_from_slice(init)),
     }
 }
 
 /// Copies columns of rows of `n` to the beginnings of rows of `width`.
 #[inline(always)]
-fn copy_columns<R: Real>(rows: &[R], n: usize, columns: Range<usize>, to: &mut [R], width: usize) {
+fn copy_columns<S: Number>(rows: &[S], n: usize, columns: Range<usize>, to: &mut [S], width: usize) {
     for (to, from) in to.chunks_exact_mut(width).zip(rows.chunks_exact(n)) {
         to[..columns.len()].copy_from_slice(&from[columns.clone()]);
     }
 }
 
 /// The lines of the tile that comes next.
-struct Ahead<'a, R> {
-    rows: std::slice::ChunksExact<'a, R>,
+struct Ahead<'a, S> {
+    rows: std::slice::ChunksExact<'a, S>,
     columns: Range<usize>,
-    line: std::slice::Chunks<'a, R>,
+    line: std::slice::Chunks<'a, S>,
 }
 
-impl<'a, R: Real> Ahead<'a, R> {
+impl<'a, S: Number> Ahead<'a, S> {
     /// Behind the tile of these columns that begins with row `at[0]` of `b`, rows of `n`, and has at most `at[1]`.
     #[inline(always)]
-    fn of(b: &'a [R], n: usize, at: [usize; 2], columns: Range<usize>) -> Self {
+    fn of(b: &'a [S], n: usize, at: [usize; 2], columns: Range<usize>) -> Self {
         let last = (at[0] + at[1]) * n >= b.len();
         let (row, columns) = if last {
             (0, columns.end.min(n)..(columns.end + STRIP).min(n))
@@ -291,11 +335,11 @@ impl<'a, R: Real> Ahead<'a, R> {
     }
 }
 
-impl<'a, R: Real> Iterator for Ahead<'a, R> {
-    type Item = &'a [R];
+impl<'a, S: Number> Iterator for Ahead<'a, S> {
+    type Item = &'a [S];
 
     #[inline(always)]
-    fn next(&mut self) -> Option<&'a [R]> {
+    fn next(&mut self) -> Option<&'a [S]> {
         self.line.next().or_else(|| {
             self.line = self.rows.next()?[self.columns.clone()].chunks(REGISTER);
             self.line.next()
@@ -304,7 +348,7 @@ impl<'a, R: Real> Iterator for Ahead<'a, R> {
 }
 
 /// What is added to which row, tile by tile.
-struct Lists<R> {
+struct Lists<S> {
     /// For each tile the index of its first entry in `rows`; one more at the end.
     tiles: Vec<usize>,
     /// Of each tile the rows to which something is added, those to which little is before those to which much is: the
@@ -315,12 +359,12 @@ struct Lists<R> {
     /// Where the rows of the tile begin.
     sites: Vec<u32>,
     /// None if all are one.
-    values: Vec<R>,
+    values: Vec<S>,
 }
 
-impl<R: Real> Lists<R> {
+impl<S: Number> Lists<S> {
     /// Those of some rows of `a`, in tiles of `size = [words of columns, numbers of a row of the tile]`.
-    fn of(a: &Factor<'_, R>, rows: Range<usize>, size: [usize; 2]) -> Self {
+    fn of(a: &Factor<'_, S>, rows: Range<usize>, size: [usize; 2]) -> Self {
         let mut lists =
             Self { tiles: vec![0], rows: Vec::new(), starts: vec![0], sites: Vec::new(), values: Vec::new() };
         for first in (0..a.pattern.row_words()).step_by(size[0]) {
@@ -331,22 +375,22 @@ impl<R: Real> Lists<R> {
 
     /// Row, values and sites of an entry.
     #[inline(always)]
-    fn entry(&self, i: usize) -> (usize, &[R], &[u32]) {
+    fn entry(&self, i: usize) -> (usize, &[S], &[u32]) {
         let at = self.starts[i] as usize..self.starts[i + 1] as usize;
         let values = if self.values.is_empty() { &[] } else { &self.values[at.clone()] };
         (self.rows[i] as usize, values, &self.sites[at])
     }
 
     /// Adds the tile whose columns begin with word `first`.
-    fn append(&mut self, a: &Factor<'_, R>, rows: Range<usize>, first: usize, size: [usize; 2]) {
+    fn append(&mut self, a: &Factor<'_, S>, rows: Range<usize>, first: usize, size: [usize; 2]) {
         append_tile(self, a, rows, first, size);
     }
 }
 
 vectorized! {
     #[allow(clippy::cast_possible_truncation, reason = "checked by the caller")]
-    fn append_tile[R: Real](
-        lanes; lists: &mut Lists<R>, a: &Factor<'_, R>, rows: Range<usize>, first: usize, size: [usize; 2],
+    fn append_tile[S: Number](
+        lanes; lists: &mut Lists<S>, a: &Factor<'_, S>, rows: Range<usize>, first: usize, size: [usize; 2],
     ) {
         let [n_words, width] = size;
         let words = |row: usize| {
@@ -424,6 +468,33 @@ mod tests {
             assert_eq!(tiles_pay(&x.factor(), &w, n_rows, x.pattern.n_nonzero()), n_rows == 300);
             assert_eq!(forward(size, &x, &w, &[]), y);
             assert_eq!(weight_grad(size, &x, &gy), gw);
+        }
+    }
+
+    #[test]
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small whole numbers")]
+    fn sums_of_codes_are_exact() {
+        for (n_rows, n_out, bias) in
+            [(2, 10, true), (2, 133, false), (300, 10, false), (300, 2 * STRIP + 37, true)]
+        {
+            let n_in = 9 * BITS + 7;
+            let x: Vec<f32> = numbers::<f32>(n_rows * n_in, 1, 0.15).iter().map(|x| x.abs().ceil()).collect();
+            let whole: Vec<i16> =
+                numbers::<f32>(n_in * n_out, 2, 0.9).iter().map(|w| (w * 14.0) as i16).collect();
+            let scales: Vec<f32> = (0..n_out).map(|i| 0.1 + 0.01 * i as f32).collect();
+            let b: Vec<f32> = if bias { numbers(n_out, 3, 1.0) } else { Vec::new() };
+            let output = |i: usize| {
+                let (x, o) = (&x[i / n_out * n_in..][..n_in], i % n_out);
+                let sum: f32 =
+                    x.iter().zip(whole[o..].iter().step_by(n_out)).map(|(x, &w)| x * f32::from(w)).sum();
+                sum * scales[o] + b.get(o).unwrap_or(&0.0)
+            };
+            let codes = Codes::new(&[n_in, n_out], 1, whole.clone(), scales.clone()).unwrap();
+            // Numbers that no path looks at.
+            let unread = vec![f32::NAN; n_in * n_out];
+            let x = Sparse::new(&x, n_in, None);
+            let y = forward([n_in, n_out], &x, Weights::new(&unread, Some(&codes)), &b);
+            assert_eq!(y, (0..n_rows * n_out).map(output).collect::<Vec<_>>(), "{n_rows} x {n_out}");
         }
     }
 

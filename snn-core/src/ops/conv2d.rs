@@ -1,5 +1,6 @@
 //! Two-dimensional convolution.
 
+use crate::codes::Weights;
 use crate::kernels::conv::{self, Conv};
 use crate::kernels::pattern::Pattern;
 use crate::kernels::{par, sums};
@@ -60,8 +61,10 @@ impl<S: Scalar> Op<S> for Conv2d {
         let still = Still::of(x[0]);
         let once = still.once(x[0].as_slice());
         let pattern = S::IS_REAL.then(|| Pattern::of(once, shape.plane()));
+        // Tangents are no whole numbers.
+        let codes = x[1].codes().filter(|_| S::IS_REAL);
         let y = S::bilinear(once, x[1].as_slice(), bias, &|x, w, b| {
-            conv::forward(&self.conv, &shape.frames(x, pattern.as_ref()), w, b)
+            conv::forward(&self.conv, &shape.frames(x, pattern.as_ref()), Weights::new(w, codes), b)
         });
         saved.put_pattern(pattern);
         Tensor::new(&[x[0].shape()[0], x[0].shape()[1], shape.c_out, h, w], still.repeat(y))

@@ -1,5 +1,6 @@
 //! Two-dimensional convolution with max-pooling behind it, as one.
 
+use crate::codes::Weights;
 use crate::kernels::conv::{self, Conv, Windows};
 use crate::kernels::pattern::Pattern;
 use crate::op::{Backward, Op, Saved, SynOps};
@@ -57,10 +58,13 @@ impl<S: Scalar> Op<S> for Conv2dMaxPool {
         let still = Still::of(x[0]);
         let (once, shape) = (still.once(x[0].as_slice()), self.conv().shape());
         let pattern = S::IS_REAL.then(|| Pattern::of(once, shape.plane()));
+        // Tangents are no whole numbers.
+        let codes = x[1].codes().filter(|_| S::IS_REAL);
         let y = S::bilinear(once, x[1].as_slice(), bias, &|x, w, b| {
             let x = &shape.frames(x, pattern.as_ref());
             let mut choices = choices.borrow_mut();
             if choices.is_empty() {
+                let w = Weights::new(w, codes);
                 let (y, chosen) = conv::forward_pooled(self.conv(), &self.windows, x, w, b);
                 *choices = chosen;
                 return y;

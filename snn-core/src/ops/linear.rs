@@ -1,5 +1,6 @@
 //! Fully connected product.
 
+use crate::codes::Weights;
 use crate::kernels::pattern::Pattern;
 use crate::kernels::spike_matmul::{self, Sparse};
 use crate::op::{Backward, Op, Saved, SynOps};
@@ -28,8 +29,11 @@ impl<S: Scalar> Op<S> for Linear {
         let still = Still::of(x[0]);
         let once = still.once(x[0].as_slice());
         let pattern = S::IS_REAL.then(|| Pattern::of(once, n_in));
+        // Tangents are no whole numbers.
+        let codes = x[1].codes().filter(|_| S::IS_REAL);
         let y = S::bilinear(once, x[1].as_slice(), bias, &|x, w, b| {
-            spike_matmul::forward([n_in, n_out], &Sparse::new(x, n_in, pattern.as_ref()), w, b)
+            let (x, w) = (&Sparse::new(x, n_in, pattern.as_ref()), Weights::new(w, codes));
+            spike_matmul::forward([n_in, n_out], x, w, b)
         });
         saved.put_pattern(pattern);
         let mut shape = x[0].shape().to_vec();

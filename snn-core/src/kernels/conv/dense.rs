@@ -6,8 +6,8 @@
 
 use super::{ConvShape, layout};
 use crate::kernels::aligned::Aligned;
+use crate::kernels::number::Number;
 use crate::kernels::simd::Products;
-use crate::scalar::Scalar;
 use crate::vectorized;
 use std::borrow::Cow;
 
@@ -35,7 +35,7 @@ impl Padded {
     }
 
     /// Frames `[F][channels][inner]` with their zeros, in a room that only such frames have been in.
-    fn of<'a, S: Scalar>(&self, x: &'a [S], room: &'a mut Vec<S>) -> &'a [S] {
+    fn of<'a, S: Number>(&self, x: &'a [S], room: &'a mut Vec<S>) -> &'a [S] {
         let [h, w] = self.inner;
         if self.inner == self.outer {
             return x;
@@ -119,7 +119,7 @@ impl Dense {
     }
 
     /// Weights as [`Self::forward`] reads them: `[groups][C_in/groups · kh · kw][C_out/groups, filled up]`.
-    pub(super) fn kernels<S: Scalar>(shape: &ConvShape, w: &[S]) -> Aligned<S> {
+    pub(super) fn kernels<S: Number>(shape: &ConvShape, w: &[S]) -> Aligned<S> {
         let (n, taps, stride) = (shape.group_out(), shape.taps(), Self::stride(shape.group_out()));
         let mut kernels = Aligned::zeros(shape.groups * taps * stride);
         for (from, to) in w.chunks(n * taps).zip(kernels.chunks_mut(taps * stride)) {
@@ -134,7 +134,7 @@ impl Dense {
     }
 
     /// The inverse of [`Self::kernels`].
-    pub(super) fn weights<S: Scalar>(shape: &ConvShape, kernels: &[S]) -> Vec<S> {
+    pub(super) fn weights<S: Number>(shape: &ConvShape, kernels: &[S]) -> Vec<S> {
         let (n, taps, stride) = (shape.group_out(), shape.taps(), Self::stride(shape.group_out()));
         let mut w = vec![S::ZERO; shape.c_out * taps];
         for (from, to) in kernels.chunks(taps * stride).zip(w.chunks_mut(n * taps)) {
@@ -144,7 +144,7 @@ impl Dense {
     }
 
     /// Adds the convolution of `x` `[F][C_in][H · W]` to `rows` `[F · positions][pixel]`.
-    pub(super) fn forward<S: Scalar>(
+    pub(super) fn forward<S: Number>(
         &self,
         shape: &ConvShape,
         (x, room): (&[S], &mut Vec<S>),
@@ -164,7 +164,7 @@ impl Dense {
     }
 
     /// Adds the gradient of [`Self::kernels`] to `grad`: `x` `[F][C_in][H · W]`, `rows` `[F · positions][pixel]`.
-    pub(super) fn weight_grad<S: Scalar>(
+    pub(super) fn weight_grad<S: Number>(
         &self,
         shape: &ConvShape,
         (x, room): (&[S], &mut Vec<S>),
@@ -184,7 +184,7 @@ impl Dense {
 
     /// Weights as [`Self::input_grad`] reads them: for each phase
     /// `[groups][C_out/groups][taps of the phase][C_in/groups, filled up]`.
-    pub(super) fn kernels_back<S: Scalar>(&self, shape: &ConvShape, w: &[S]) -> Vec<Aligned<S>> {
+    pub(super) fn kernels_back<S: Number>(&self, shape: &ConvShape, w: &[S]) -> Vec<Aligned<S>> {
         let (stride, window) = (Self::stride(shape.group_in()), shape.window_len());
         let all = layout::taps_first(shape, w, stride, shape.kernel[1] * stride);
         let of_phase = |phase: &Phase| {
@@ -199,7 +199,7 @@ impl Dense {
     }
 
     /// Adds the gradient of the inputs to the zeros of `rows` `[F · H · W][C_in]`: `gy` `[F][C_out][positions]`.
-    pub(super) fn input_grad<S: Scalar>(
+    pub(super) fn input_grad<S: Number>(
         &self,
         shape: &ConvShape,
         (gy, room): (&[S], &mut Vec<S>),
@@ -223,7 +223,7 @@ impl Dense {
     }
 
     /// Adds the gradient of the pixels of a phase to `rows` `[F · pixels][C_in]`: `gy` is padded.
-    fn add_phase<S: Scalar>(
+    fn add_phase<S: Number>(
         &self,
         shape: &ConvShape,
         phase: &Phase,
@@ -290,7 +290,7 @@ fn grid([rows, columns]: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
 
 vectorized! {
     /// Adds products to `to`, whose rows are `stride` apart.
-    fn add[S: Scalar](lanes; products: &Products<'_, S>, to: &mut [S], stride: usize) {
+    fn add[S: Number](lanes; products: &Products<'_, S>, to: &mut [S], stride: usize) {
         lanes.add_products(products, (to, stride));
     }
 }

@@ -3,8 +3,8 @@
 use super::layout::to_u32;
 use super::links::{KernelRows, Links};
 use crate::kernels::events::{self, BySite, Events};
+use crate::kernels::number::Number;
 use crate::kernels::simd;
-use crate::scalar::Scalar;
 use crate::vectorized;
 use std::ops::Range;
 
@@ -33,7 +33,7 @@ pub(super) struct Scratch<S> {
 /// Adds to each frame of `rows` the kernels of the events, times their values.
 ///
 /// `kernels` `[channels][kernel]`, `rows` `[F][frame]`.
-pub(super) fn scatter<S: Scalar>(links: &Links, scratch: &mut Scratch<S>, kernels: &[S], rows: &mut [S]) {
+pub(super) fn scatter<S: Number>(links: &Links, scratch: &mut Scratch<S>, kernels: &[S], rows: &mut [S]) {
     if are_many(links, scratch.events.len(), rows.len() / links.frame_len) {
         scatter_by_site(links, scratch, kernels, rows);
     } else {
@@ -70,7 +70,7 @@ impl Band<'_> {
 
 vectorized! {
     /// [`scatter`] for some rows of the output of each frame, which may stay in cache where whole frames do not.
-    pub(super) fn scatter_to_band[S: Scalar](
+    pub(super) fn scatter_to_band[S: Number](
         lanes; band: &Band<'_>, scratch: &mut Scratch<S>, kernels: &[S], rows: &mut [S],
     ) {
         let (links, Scratch { events, starts, .. }) = (band.links, scratch);
@@ -89,7 +89,7 @@ vectorized! {
 }
 
 vectorized! {
-    fn scatter_by_site[S: Scalar](lanes; links: &Links, scratch: &mut Scratch<S>, kernels: &[S], rows: &mut [S]) {
+    fn scatter_by_site[S: Number](lanes; links: &Links, scratch: &mut Scratch<S>, kernels: &[S], rows: &mut [S]) {
         let ([stride, frame_stride], Scratch { events, by_site, .. }) = (links.strides, scratch);
         for (frame, rows) in rows.chunks_mut(links.frame_len).enumerate() {
             let planes = frame * links.channels..(frame + 1) * links.channels;
@@ -109,7 +109,7 @@ vectorized! {
 }
 
 vectorized! {
-    fn scatter_by_channel[S: Scalar](lanes; links: &Links, events: &Events<S>, kernels: &[S], rows: &mut [S]) {
+    fn scatter_by_channel[S: Number](lanes; links: &Links, events: &Events<S>, kernels: &[S], rows: &mut [S]) {
         let [stride, frame_stride] = links.strides;
         for (frame, rows) in rows.chunks_mut(links.frame_len).enumerate() {
             for (channel, kernel) in kernels.chunks(links.kernel_len).enumerate() {
@@ -128,7 +128,7 @@ vectorized! {
 vectorized! {
     /// [`gather`] from some rows of the output of each frame, of which the other numbers are zero. As many rows of a kernel as
     /// have room are summed in registers.
-    pub(super) fn gather_by_kernel_rows[S: Scalar](
+    pub(super) fn gather_by_kernel_rows[S: Number](
         lanes; band: &Band<'_>, scratch: &mut Scratch<S>, rows: &[S], kernels: &mut [S],
     ) {
         let (links, Scratch { events, starts, .. }) = (band.links, scratch);
@@ -157,7 +157,7 @@ vectorized! {
     /// Adds to each kernel what its events reach in `rows`, times their values.
     ///
     /// Shapes as in [`scatter`].
-    pub(super) fn gather[S: Scalar](lanes; links: &Links, events: &Events<S>, rows: &[S], kernels: &mut [S]) {
+    pub(super) fn gather[S: Number](lanes; links: &Links, events: &Events<S>, rows: &[S], kernels: &mut [S]) {
         let [stride, frame_stride] = links.strides;
         for (frame, rows) in rows.chunks(links.frame_len).enumerate() {
             for (channel, kernel) in kernels.chunks_mut(links.kernel_len).enumerate() {

@@ -3,7 +3,7 @@
 use super::ConvShape;
 use super::links::{self, Grid};
 use crate::kernels::aligned::Aligned;
-use crate::scalar::Scalar;
+use crate::kernels::number::Number;
 use crate::vectorized;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -27,7 +27,7 @@ pub(super) struct Rows<N> {
 }
 
 /// Writes rows to `to` `[channels][positions]`.
-pub(super) fn channels_first<S: Scalar>(from: &Rows<&[S]>, channels: usize, to: &mut [MaybeUninit<S>]) {
+pub(super) fn channels_first<S: Number>(from: &Rows<&[S]>, channels: usize, to: &mut [MaybeUninit<S>]) {
     let (w, pixel, positions) = (from.grid.size[1], from.pixel, to.len() / channels);
     if from.grid == Grid::packed(from.grid.size) {
         let size = [from.band.len() * w, channels];
@@ -45,7 +45,7 @@ pub(super) fn channels_first<S: Scalar>(from: &Rows<&[S]>, channels: usize, to: 
 }
 
 /// Takes rows from `[channels][positions]`.
-pub(super) fn channels_last<S: Scalar>(from: &[S], channels: usize, to: &mut Rows<&mut [S]>) {
+pub(super) fn channels_last<S: Number>(from: &[S], channels: usize, to: &mut Rows<&mut [S]>) {
     let (w, pixel, positions) = (to.grid.size[1], to.pixel, from.len() / channels);
     for (i, y) in to.band.clone().enumerate() {
         transpose(&from[y * w..], positions, [channels, w], &mut to.numbers[to.grid.row(i) * pixel..], pixel);
@@ -53,7 +53,7 @@ pub(super) fn channels_last<S: Scalar>(from: &[S], channels: usize, to: &mut Row
 }
 
 /// Weights as `[C_in][kh · kw in the order of the links][width]`, the kernels of [`links::Links::of_inputs`].
-pub(super) fn by_input_channel<S: Scalar>(shape: &ConvShape, w: &[S], width: usize) -> Aligned<S> {
+pub(super) fn by_input_channel<S: Number>(shape: &ConvShape, w: &[S], width: usize) -> Aligned<S> {
     let (n, taps) = (shape.group_out(), shape.taps());
     let mut rows = Aligned::zeros(w.len());
     for (from, to) in w.chunks(n * taps).zip(rows.chunks_mut(n * taps)) {
@@ -63,7 +63,7 @@ pub(super) fn by_input_channel<S: Scalar>(shape: &ConvShape, w: &[S], width: usi
 }
 
 /// The inverse of [`by_input_channel`].
-pub(super) fn of_input_channels<S: Scalar>(shape: &ConvShape, kernels: &[S], width: usize) -> Vec<S> {
+pub(super) fn of_input_channels<S: Number>(shape: &ConvShape, kernels: &[S], width: usize) -> Vec<S> {
     let (n, taps) = (shape.group_out(), shape.taps());
     let rows = reordered(kernels, width, n, &links::slots(shape));
     let mut w = vec![S::ZERO; rows.len()];
@@ -75,7 +75,7 @@ pub(super) fn of_input_channels<S: Scalar>(shape: &ConvShape, kernels: &[S], wid
 
 /// Weights as `[C_out][kh][kw][width]`, the kernels of [`links::Links::of_outputs`], with `row` numbers from one row of a
 /// kernel to the next.
-pub(super) fn taps_first<S: Scalar>(shape: &ConvShape, w: &[S], width: usize, row: usize) -> Aligned<S> {
+pub(super) fn taps_first<S: Number>(shape: &ConvShape, w: &[S], width: usize, row: usize) -> Aligned<S> {
     let (n, [kh, kw]) = (shape.group_in(), shape.kernel);
     let mut kernels = Aligned::zeros(shape.c_out * kh * row);
     for (from, to) in w.chunks(n * kh * kw).zip(kernels.chunks_mut(kh * row)) {
@@ -87,7 +87,7 @@ pub(super) fn taps_first<S: Scalar>(shape: &ConvShape, w: &[S], width: usize, ro
 }
 
 /// In each kernel `[kh · kw][from_width]` puts row `order[i]` at `i`, cut or filled up with zeros to `to_width`.
-fn reordered<S: Scalar>(kernels: &[S], from_width: usize, to_width: usize, order: &[usize]) -> Aligned<S> {
+fn reordered<S: Number>(kernels: &[S], from_width: usize, to_width: usize, order: &[usize]) -> Aligned<S> {
     let mut to = Aligned::zeros(kernels.len() / from_width * to_width);
     let width = from_width.min(to_width);
     let pairs = to.chunks_mut(order.len() * to_width).zip(kernels.chunks(order.len() * from_width));
@@ -101,7 +101,7 @@ fn reordered<S: Scalar>(kernels: &[S], from_width: usize, to_width: usize, order
 
 vectorized! {
     /// Makes all pixels equal to this one.
-    pub(super) fn fill_pixels[S: Scalar](pixel: &[S], rows: &mut [S]) {
+    pub(super) fn fill_pixels[S: Number](pixel: &[S], rows: &mut [S]) {
         let (blocks, rest) = pixel.as_chunks::<16>();
         if !rest.is_empty() {
             return rows.chunks_exact_mut(pixel.len()).for_each(|row| row.copy_from_slice(pixel));
@@ -115,7 +115,7 @@ vectorized! {
 }
 
 /// `to[c][r] = from[r][c]` for a `rows × cols` matrix; consecutive rows begin `from_width` and `to_width` numbers apart.
-pub(in crate::kernels) fn transpose<S: Scalar>(
+pub(in crate::kernels) fn transpose<S: Number>(
     from: &[S],
     from_width: usize,
     size: [usize; 2],
@@ -133,7 +133,7 @@ pub(super) fn as_unwritten<T: Copy>(to: &mut [T]) -> &mut [MaybeUninit<T>] {
 
 vectorized! {
     /// [`transpose`] to where there may not have been numbers before.
-    pub(super) fn transpose_new[S: Scalar](
+    pub(super) fn transpose_new[S: Number](
         lanes; from: &[S], from_width: usize, size: [usize; 2], to: &mut [MaybeUninit<S>], to_width: usize,
     ) {
         const TILE: usize = 16;

@@ -4,8 +4,9 @@ use super::events::Scratch;
 use super::layout::Rows;
 use super::{ConvShape, Windows, layout};
 use crate::kernels::aligned::Aligned;
+use crate::kernels::number::Number;
 use crate::kernels::simd::{Slide, slides};
-use crate::scalar::{Real, Scalar};
+use crate::scalar::Real;
 use crate::vectorized;
 use std::ops::Range;
 
@@ -32,7 +33,7 @@ pub(super) fn fits(shape: &ConvShape, width: usize) -> bool {
 }
 
 /// Weights as `[C_in][kw][kh, from the last to the first][pixel]`.
-pub(super) fn kernels<S: Scalar>(shape: &ConvShape, w: &[S], pixel: usize) -> Aligned<S> {
+pub(super) fn kernels<S: Number>(shape: &ConvShape, w: &[S], pixel: usize) -> Aligned<S> {
     let ([kh, kw], taps) = (shape.kernel, shape.taps());
     let mut kernels = Aligned::zeros(shape.c_in * kh * kw * pixel);
     for (i, to) in kernels.chunks_mut(pixel).enumerate() {
@@ -76,7 +77,7 @@ impl Columns {
 vectorized! {
     /// Writes these columns of the convolution of the events of each frame to `rows` `[F][positions][pixel]`; all begin with
     /// `bias` `[pixel]`.
-    pub(super) fn forward[S: Scalar](
+    pub(super) fn forward[S: Number](
         lanes; shape: &ConvShape, columns: &Columns, scratch: &mut Scratch<S>, kernels: &[S], bias: &[S], rows: &mut [S],
     ) {
         let ([h, w], [kh, kw], pixel) = (columns.size, shape.kernel, bias.len());

@@ -1,4 +1,5 @@
 use super::*;
+use crate::codes::Codes;
 use proptest::prelude::*;
 
 /// The slow twin: the definition, seven loops.
@@ -284,4 +285,149 @@ proptest! {
         let (y, choices) = forward_pooled(&conv, &windows, &shape.frames(&x, None), &w, &b);
         prop_assert_eq!(forward_chosen(&conv, &windows, &choices, &shape.frames(&x, None), &w, &b), y);
     }
+}
+
+/// The greatest of each window of `y` `[F · C, h, w]`, the first of equals, and its index in the window.
+fn greatest(y: &[f64], [h, w]: [usize; 2], window: [usize; 2]) -> Vec<(f64, u8)> {
+    let [down, across] = [h / window[0], w / window[1]];
+    let of_window = |plane: &[f64], i: usize| {
+        let at = |k: usize| {
+            let row = i / across * window[0] + k / window[1];
+            plane[row * w + i % across * window[1] + k % window[1]]
+        };
+        let better = |best: usize, k: usize| if at(k) > at(best) { k } else { best };
+        let best = (1..window[0] * window[1]).fold(0, better);
+        (at(best), u8::try_from(best).unwrap())
+    };
+    y.chunks(h * w).flat_map(|plane| (0..down * across).map(move |i| of_window(plane, i))).collect()
+}
+
+/// Whether convolutions of spikes with weights of four bits are their exact sums, each scaled once.
+#[allow(clippy::float_cmp, clippy::cast_possible_truncation, reason = "exact and small")]
+fn codes_add_up_exactly(shape: &ConvShape, (n_frames, density): (usize, f64), seed: u64) -> bool {
+    let (conv, n) = (Conv::from(*shape), shape.c_out * shape.taps());
+    let mut x: Vec<f64> =
+        numbers(n_frames * shape.in_len(), seed, density).iter().map(|v| v.abs().ceil()).collect();
+    // By chance there may be more than are few.
+    let most = x.len() / 4;
+    x.iter_mut().filter(|v| **v > 0.0).skip(most).for_each(|v| *v = 0.0);
+    let whole: Vec<f64> = numbers(n, seed ^ 1, 0.9).iter().map(|v| (v * 7.0).round()).collect();
+    let b: Vec<f32> = numbers(shape.c_out, seed ^ 2, 1.0).iter().map(|&b| b as f32).collect();
+    let scales: Vec<f32> = (0..shape.c_out).map(|c| 0.1 + 0.01 * c as f32).collect();
+    let mut sums = vec![0.0; n_frames * shape.out_len()];
+    naive(shape, &x, &whole, |o, _, _, x, w| sums[o] += x * w);
+    let output = |sum: f64, channel: usize| sum as f32 * scales[channel] + b[channel];
+
+    let of_shape = [shape.c_out, shape.group_in(), shape.kernel[0], shape.kernel[1]];
+    let codes = Codes::new(&of_shape, 0, whole.iter().map(|&w| w as i16).collect(), scales.clone()).unwrap();
+    let x: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+    let x = shape.frames(&x, None);
+    assert!(codes::suited(&conv, x.pattern(), Some(&codes)).is_some());
+    // Numbers that no path looks at.
+    let unread = vec![f32::NAN; n];
+    let w = Weights::new(&unread, Some(&codes));
+    let y = forward(&conv, &x, w, &b);
+    let all = sums.iter().enumerate().map(|(i, &sum)| output(sum, i / shape.positions() % shape.c_out));
+
+    let window = shape.output().map(|size| size.min(2));
+    let windows = Windows::new(shape, window);
+    let (pooled, choices) = forward_pooled(&conv, &windows, &x, w, &b);
+    let chosen = |i: usize| {
+        let (plane, of_plane) = (i / windows.count(), i % windows.count());
+        let (frame, channel) = (plane / shape.c_out, plane % shape.c_out);
+        let at = (frame * windows.count() + of_plane) * conv.pixel_out() + channel;
+        (pooled[i], choices[at], channel)
+    };
+    let greatest = greatest(&sums, shape.output(), window);
+    all.eq(y)
+        && greatest.len() == pooled.len()
+        && greatest.iter().enumerate().all(|(i, &(sum, k))| {
+            let (y, choice, channel) = chosen(i);
+            (y, choice) == (output(sum, channel), k)
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn sums_of_codes_that_slide_are_exact(shape in sliding_shapes(), n_frames in 1_usize..4, seed: u64) {
+        prop_assert!(codes_add_up_exactly(&shape, (n_frames, 0.25), seed));
+    }
+
+    #[test]
+    fn sums_of_codes_are_exact(
+        shape in shapes(), c_out in 9_usize..=40, density in prop::sample::select(vec![0.05, 0.25]), seed: u64,
+    ) {
+        let shape = ConvShape { groups: 1, c_out, ..shape };
+        prop_assert!(codes_add_up_exactly(&shape, (3, density), seed));
+    }
+}
+
+#[test]
+fn sums_of_codes_of_large_kernels_and_of_bands_are_exact() {
+    let ([stride, dilation], kernel) = ([[1; 2]; 2], [3; 2]);
+    let of = |c_in: usize, input: [usize; 2], c_out: usize, padding: [usize; 2]| ConvShape {
+        c_in,
+        input,
+        c_out,
+        kernel,
+        stride,
+        padding,
+        dilation,
+        groups: 1,
+    };
+    let large = of(80, [4, 3], 96, [1; 2]);
+    assert!(large.c_out * large.taps() * size_of::<i16>() > KERNEL_BYTES);
+    assert!(codes_add_up_exactly(&large, (FRAMES + 3, 0.02), 1));
+    let bands = of(2, [121, 40], 16, [1; 2]);
+    assert!(Part::all(&Conv::from(bands)).bands::<i16>(42 * 16, BAND_BYTES).count() > 1);
+    assert!(codes_add_up_exactly(&bands, (2, 0.05), 2));
+}
+
+#[test]
+fn what_adds_up_beyond_a_frame_may_wrap_around() {
+    let shape = ConvShape {
+        c_in: 1,
+        input: [4; 2],
+        c_out: 16,
+        kernel: [3; 2],
+        stride: [1; 2],
+        padding: [1; 2],
+        dilation: [1; 2],
+        groups: 1,
+    };
+    // Of four frames the rows of kernels beyond the edges are more than 16 bits.
+    let (code, n_full) = (3640, 4);
+    assert!(n_full * 3 * i32::from(code) > i32::from(i16::MAX));
+    let codes = Codes::new(&[16, 1, 3, 3], 0, vec![code; 144], vec![1.0]).unwrap();
+    let x: Vec<f32> = (0..FRAMES * 16).map(|i| if i < 4 * 16 { 1.0 } else { 0.0 }).collect();
+    let (unread, conv) = (vec![f32::NAN; 144], Conv::from(shape));
+    let y = forward(&conv, &shape.frames(&x, None), Weights::new(&unread, Some(&codes)), &[]);
+    let taps = |i: usize| if [0, 3].contains(&i) { 2.0 } else { 3.0 };
+    let frame: Vec<f32> =
+        (0..16).map(|i| f32::from(code) * taps(i / 4) * taps(i % 4)).collect::<Vec<_>>().repeat(16);
+    assert_eq!(y, [frame.repeat(4), vec![0.0; (FRAMES - 4) * 256]].concat());
+}
+
+#[test]
+fn what_is_no_spike_or_not_sparse_or_narrow_is_no_sum_of_codes() {
+    let shape = |c_out: usize| ConvShape {
+        c_in: 2,
+        input: [6; 2],
+        c_out,
+        kernel: [3; 2],
+        stride: [1; 2],
+        padding: [0; 2],
+        dilation: [1; 2],
+        groups: 1,
+    };
+    let suited = |c_out: usize, x: &[f32]| {
+        let (shape, n) = (shape(c_out), c_out * 18);
+        let codes = Codes::new(&[c_out, 2, 3, 3], 0, vec![1; n], vec![0.5]);
+        codes::suited(&Conv::from(shape), shape.frames(x, None).pattern(), codes.as_ref()).is_some()
+    };
+    let spikes: Vec<f32> = (0..72_u8).map(|i| f32::from(u8::from(i % 9 == 0))).collect();
+    let twos: Vec<f32> = spikes.iter().map(|x| 2.0 * x).collect();
+    assert!(suited(16, &spikes) && !suited(16, &twos) && !suited(16, &[1.0; 72]) && !suited(8, &spikes));
 }

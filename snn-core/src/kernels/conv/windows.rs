@@ -3,8 +3,9 @@
 use super::layout::Rows;
 use super::links::{Grid, Links};
 use super::{ConvShape, Part};
+use crate::kernels::number::Number;
 use crate::kernels::simd::Taps;
-use crate::scalar::{Real, Scalar};
+use crate::scalar::Real;
 use crate::vectorized;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -85,7 +86,7 @@ impl Windows {
 
     /// The greatest number of each window in `rows`, the first of equals, and its index in the window: `[windows][pixel]`, the
     /// latter with zeros up to their own stride.
-    pub(super) fn choose<S: Scalar>(
+    pub(super) fn choose<S: Number>(
         &self,
         rows: &Rows<&[S]>,
         best: &mut [S],
@@ -100,7 +101,7 @@ impl Windows {
     }
 
     /// Puts each number of `best` `[windows][pixel]` where it was chosen, and zeros elsewhere in its window.
-    pub(super) fn spread<S: Scalar>(&self, best: &[S], choices: &[u8], rows: Rows<&mut [S]>) {
+    pub(super) fn spread<S: Number>(&self, best: &[S], choices: &[u8], rows: Rows<&mut [S]>) {
         spread(self, best, choices, rows);
     }
 
@@ -120,7 +121,7 @@ impl Windows {
 }
 
 vectorized! {
-    fn choose[S: Scalar](
+    fn choose[S: Number](
         lanes; windows: &Windows, rows: &Rows<&[S]>, best: &mut [S], choices: &mut [MaybeUninit<u8>],
     ) {
         let (of, pixel) = (windows.in_rows(&rows.band), rows.pixel);
@@ -149,7 +150,7 @@ vectorized! {
 }
 
 vectorized! {
-    fn spread[S: Scalar](lanes; windows: &Windows, best: &[S], choices: &[u8], rows: Rows<&mut [S]>) {
+    fn spread[S: Number](lanes; windows: &Windows, best: &[S], choices: &[u8], rows: Rows<&mut [S]>) {
         let (of, pixel) = (windows.in_rows(&rows.band), rows.pixel);
         let mut room = [0; MOST];
         let (stride, taps) =

@@ -4,7 +4,7 @@
 //! gradient of the kernel, the other way round. Each number of the result has a sum of its own, to which the products are
 //! added in order and fused, whatever the instruction set.
 
-use crate::scalar::Scalar;
+use crate::kernels::number::Number;
 
 /// The factors of a product.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ impl<'a, S> Products<'a, S> {
 
 /// Adds the product to `to`, by plain loops.
 #[inline(always)]
-pub(super) fn add<S: Scalar>(
+pub(super) fn add<S: Number>(
     p: &Products<'_, S>,
     (to, to_stride): (&mut [S], usize),
     add: impl Fn(S, S, &mut S),
