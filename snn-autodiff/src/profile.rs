@@ -47,7 +47,8 @@ pub struct OpProfile {
 /// costs, in the order of the ops.
 ///
 /// Gradients of parameters and of inputs are computed one after the other, so that an op that shares work between them
-/// takes longer here than in training.
+/// takes longer here than in training. Ops that parameters are read through, such as quantizers of weights, come first: training
+/// does them once a batch.
 ///
 /// # Errors
 /// [`BadBatch`].
@@ -61,24 +62,30 @@ pub fn profile<M: Module>(
     micro_batch: usize,
 ) -> Result<Vec<OpProfile>, BadBatch> {
     batch.check()?;
-    let n = batch.labels.len();
-    let mut ops = Vec::new();
+    let (n, pass) = (batch.labels.len(), Pass::training(0));
+    let (values, mut ops) = profile_readings(net, &pass);
+    let mut passes = Vec::new();
     for first in (0..n).step_by(micro_batch.clamp(1, n)) {
         let part = batch.samples(first, micro_batch.clamp(1, n));
-        let of_part = profile_part(net, &part, loss, n);
-        merge(&mut ops, of_part);
+        let mut profiler = Profiler::on(Tape::reading(&values), Some(&values));
+        let x = profiler.input(&part.x);
+        let y = net.forward(&mut profiler, &x, &pass);
+        let value = profiler.apply(loss.op(&part.labels, n), &[&y]);
+        profiler.backward(&[value]);
+        merge(&mut passes, profiler.ops.into_values().collect());
     }
+    ops.extend(passes);
     Ok(ops)
 }
 
-fn profile_part<M: Module>(net: &M, batch: &Batch, loss: &Loss, normalizer: usize) -> Vec<OpProfile> {
-    let mut profiler =
-        Profiler { tape: Tape::new(), ops: BTreeMap::new(), params: BTreeMap::new(), neuron: None };
-    let x = profiler.input(&batch.x);
-    let y = net.forward(&mut profiler, &x, &Pass::training(0));
-    let value = profiler.apply(loss.op(&batch.labels, normalizer), &[&y]);
-    profiler.backward(value);
-    profiler.ops.into_values().collect()
+/// What the network reads parameters through, its cost, and the values.
+fn profile_readings<M: Module>(net: &M, pass: &Pass) -> (BTreeMap<String, Tensor<f32>>, Vec<OpProfile>) {
+    let mut profiler = Profiler::on(Tape::new(), None);
+    net.read_params(&mut profiler, pass);
+    let read = std::mem::take(&mut profiler.read_through);
+    profiler.backward(&read.iter().map(|(_, var)| *var).collect::<Vec<_>>());
+    let value = |(name, var): (String, Var)| (name, profiler.tape.value(var).clone());
+    (read.into_iter().map(value).collect(), profiler.ops.into_values().collect())
 }
 
 fn merge(sums: &mut Vec<OpProfile>, ops: Vec<OpProfile>) {
@@ -102,6 +109,10 @@ struct Profiler<'a> {
     params: BTreeMap<usize, String>,
     /// The neuron layer at hand.
     neuron: Option<String>,
+    /// Parameters that were read through ops by this tape.
+    read_through: Vec<(String, Var)>,
+    /// What others are read as.
+    readings: Option<&'a BTreeMap<String, Tensor<f32>>>,
 }
 
 impl Exec for Profiler<'_> {
@@ -115,6 +126,19 @@ impl Exec for Profiler<'_> {
     fn param(&mut self, p: &Param) -> Var {
         let var = self.tape.param(p);
         self.params.insert(var.index(), p.name.clone());
+        var
+    }
+
+    fn param_through(&mut self, p: &Param, op: Box<dyn Op<f32>>, others: &[&Param]) -> Var {
+        let is_found = self.readings.is_some_and(|readings| readings.contains_key(&p.name));
+        if is_found {
+            let var = self.tape.param_through(p, op, others);
+            self.params.insert(var.index(), p.name.clone());
+            return var;
+        }
+        let values: Vec<Var> = [p].iter().chain(others).map(|p| self.param(p)).collect();
+        let var = self.apply(op, &values.iter().collect::<Vec<_>>());
+        self.read_through.push((p.name.clone(), var));
         var
     }
 
@@ -145,17 +169,23 @@ impl Exec for Profiler<'_> {
     }
 }
 
-impl Profiler<'_> {
+impl<'a> Profiler<'a> {
+    fn on(tape: Tape<'a, f32>, readings: Option<&'a BTreeMap<String, Tensor<f32>>>) -> Self {
+        let (ops, params) = (BTreeMap::new(), BTreeMap::new());
+        Self { tape, ops, params, neuron: None, read_through: Vec::new(), readings }
+    }
+
     /// What stands before the dot in the name of the first parameter among the inputs.
     fn layer_of(&self, x: &[&Var]) -> Option<String> {
         let name = x.iter().find_map(|v| self.params.get(&v.index()))?;
         Some(name.split('.').next().unwrap_or(name).to_owned())
     }
 
-    fn backward(&mut self, loss: Var) {
+    /// Goes back from the sum of all numbers of these values.
+    fn backward(&mut self, values: &[Var]) {
         let (ops, params) = (&mut self.ops, &self.params);
-        let seed = Tensor::full(self.tape.value(loss).shape(), 1.0);
-        self.tape.walk_back(vec![(loss, seed)], &mut |var, inputs, op, ctx| {
+        let seed = |&value: &Var| (value, Tensor::full(self.tape.value(value).shape(), 1.0));
+        self.tape.walk_back(values.iter().map(seed).collect(), &mut |var, inputs, op, ctx| {
             let is_param: Vec<bool> = inputs.iter().map(|v| params.contains_key(&v.index())).collect();
             let (of_params, params_time) = timed_backward(op, ctx, |i| is_param[i]);
             let (of_inputs, inputs_time) = timed_backward(op, ctx, |i| !is_param[i]);
@@ -203,8 +233,10 @@ fn input_products(ctx: &Backward<'_, f32>, forward: SynOps) -> SynOps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use snn_core::Role;
     use snn_core::layer::{Conv2dConfig, Sequential};
     use snn_core::neuron::Lif;
+    use snn_core::ops::Mul;
     use snn_core::rng::counter_uniform;
 
     fn net() -> Sequential {
@@ -260,6 +292,67 @@ mod tests {
         assert_eq!(ops[1].param_grad.products, ops[1].forward.products);
         assert!(ops[1].forward.products.effective > 0);
         assert_eq!(ops[1].input_grad.products, SynOps::default());
+    }
+
+    /// The network with its weights read through a product.
+    struct Scaled(Sequential);
+
+    /// Reads `fc.weight` through a product.
+    struct Reading<'a, E>(&'a mut E);
+
+    impl<E: Exec> Exec for Reading<'_, E> {
+        type S = E::S;
+        type Value = E::Value;
+
+        fn input(&mut self, x: &Tensor<f32>) -> E::Value {
+            self.0.input(x)
+        }
+
+        fn param(&mut self, p: &Param) -> E::Value {
+            if p.name != "fc.weight" {
+                return self.0.param(p);
+            }
+            let half = Param::new("factor", Tensor::full(p.value.shape(), 0.5), Role::Buffer);
+            self.0.param_through(p, Box::new(Mul), &[&half])
+        }
+
+        fn apply(&mut self, op: Box<dyn Op<E::S>>, x: &[&E::Value]) -> E::Value {
+            self.0.apply(op, x)
+        }
+
+        fn neuron(&mut self, name: &str, neurons: Neurons<E::S>, x: &[&E::Value]) -> E::Value {
+            self.0.neuron(name, neurons, x)
+        }
+    }
+
+    impl Module for Scaled {
+        fn forward<E: Exec>(&self, e: &mut E, x: &E::Value, pass: &Pass) -> E::Value {
+            self.0.forward(&mut Reading(e), x, pass)
+        }
+
+        fn read_params<E: Exec>(&self, e: &mut E, _pass: &Pass) {
+            let mut e = Reading(e);
+            self.0.visit_params(&mut |p| drop((p.name == "fc.weight").then(|| e.param(p))));
+        }
+
+        fn visit_params(&self, f: &mut dyn FnMut(&Param)) {
+            self.0.visit_params(f);
+        }
+
+        fn visit_params_mut(&mut self, f: &mut dyn FnMut(&mut Param)) {
+            self.0.visit_params_mut(f);
+        }
+    }
+
+    #[test]
+    fn what_weights_are_read_through_is_done_once_a_batch_and_belongs_to_their_layer() {
+        let ops = profile(&Scaled(net()), &batch(), &Loss::CrossEntropyCount, 2).unwrap();
+        let names: Vec<(&str, &str)> = ops.iter().map(|op| (op.layer.as_str(), op.op)).collect();
+        let plain = profile(&net(), &batch(), &Loss::CrossEntropyCount, 2).unwrap();
+        let of_net = plain.iter().map(|op| (op.layer.as_str(), op.op));
+        assert_eq!(names, [("fc", "mul")].into_iter().chain(of_net).collect::<Vec<_>>());
+        assert!(ops[0].forward.time > Duration::ZERO && ops[0].param_grad.time > Duration::ZERO);
+        assert_eq!(ops[4].forward.products.dense, plain[3].forward.products.dense);
     }
 
     #[test]

@@ -172,6 +172,23 @@ fn a_profile_tells_time_and_products_of_each_op() {
 }
 
 #[test]
+fn a_profile_under_a_plan_has_its_quantizers() {
+    let folder = temporary();
+    let plan = folder.path().join("plan.toml");
+    fs::write(&plan, "format = 1\n[weights.\"conv1.weight\"]\nbits = 4\n").unwrap();
+    let sets = NET.iter().flat_map(|set| ["--set", set]);
+    let args: Vec<&str> = ["train", "--profile", "--plan", text(&plan)].into_iter().chain(sets).collect();
+    let profile = json(&args);
+    let ops = profile["ops"].as_array().unwrap();
+    let names: Vec<&str> = ops.iter().map(|op| op["op"].as_str().unwrap()).collect();
+    assert_eq!(names, ["fake_quant", "conv2d_max_pool", "lif", "reshape", "linear", "loss"]);
+    assert_eq!(ops[0]["layer"], "conv1");
+    refused(&["train", "--plan", text(&plan)], &["--profile"]);
+    fs::write(&plan, "format = 1\n[weights.\"conv9.weight\"]\nbits = 4\n").unwrap();
+    refused(&args, &["plan.toml", "conv9.weight"]);
+}
+
+#[test]
 fn people_read_tables() {
     let folder = temporary();
     let run = copy_of_run(folder.path());

@@ -1,37 +1,65 @@
 //! `train --profile`: where the time of a training step goes.
 
 use super::output::Output;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use snn_autodiff::BatchSource;
 use snn_autodiff::fit::fitting_micro_batch;
 use snn_autodiff::profile::{OpProfile, Phase, profile};
+use snn_autodiff::{Batch, BatchSource};
 use snn_bench::config::Config;
 use snn_bench::data::{self, Frames};
+use snn_bench::model::neuron_names;
 use snn_bench::table::{Column, Table, bytes, thousands};
 use snn_bench::training;
+use snn_core::Module;
 use snn_core::layer::Sequential;
+use snn_core::loss::Loss;
+use snn_quant::{QuantPlan, Quantized, calibrate};
+use std::path::Path;
 use std::time::Duration;
 
 /// Rounds after the first, of which the least time of each phase counts.
 const ROUNDS: usize = 3;
 
-/// Prints time, products and memory of each op for the first training batch, on one thread.
-pub(super) fn run(net: &Sequential, config: &Config, output: Output) -> anyhow::Result<()> {
+/// Prints time, products and memory of each op for the first training batch, on one thread, of the network as it is or as training
+/// under a plan reads it.
+pub(super) fn run(
+    net: &Sequential,
+    plan: Option<&Path>,
+    config: &Config,
+    output: Output,
+) -> anyhow::Result<()> {
     let splits = data::open(&config.data, config.seed)?;
     let train = Frames::for_training(&splits.train, &config.data, config.seed)?;
     let batch = train.batches(0).next().context("no recordings to train on")?;
     let batch = batch.map_err(|error| anyhow::anyhow!(error))?;
-    let micro_batch = fitting_micro_batch(net, &batch);
-    let loss = training::loss_of(net);
+    match plan {
+        None => print(net, &batch, &training::loss_of(net), output),
+        Some(path) => print(&under(path, net, &batch)?, &batch, &training::loss_of(net), output),
+    }
+}
+
+/// The network under the plan in a file, whose membranes are calibrated on the batch.
+fn under(path: &Path, net: &Sequential, batch: &Batch) -> anyhow::Result<Quantized<Sequential>> {
+    let (plan, neurons) = (QuantPlan::read(path)?, neuron_names(net));
+    ensure!(
+        plan.exact.is_none(),
+        "{}: a profile is of training with quantized weights and membranes, not in integers only; leave out [exact]",
+        path.display()
+    );
+    let named = || path.display().to_string();
+    let plan = calibrate(net, &neurons, &plan, [batch.x.clone()]).with_context(named)?;
+    Quantized::new(net.clone(), &neurons, plan).with_context(named)
+}
+
+fn print(net: &(impl Module + Sync), batch: &Batch, loss: &Loss, output: Output) -> anyhow::Result<()> {
+    let micro_batch = fitting_micro_batch(net, batch);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
-    let ops = pool.install(|| {
-        let mut ops = profile(net, &batch, &loss, micro_batch)?;
-        for _ in 0..ROUNDS {
-            keep_least(&mut ops, &profile(net, &batch, &loss, micro_batch)?);
-        }
-        anyhow::Ok(ops)
-    })?;
+    let profile = || pool.install(|| profile(net, batch, loss, micro_batch));
+    let mut ops = profile()?;
+    for _ in 0..ROUNDS {
+        keep_least(&mut ops, &profile()?);
+    }
     let n = batch.labels.len();
     let text = format!(
         "{n} samples, {} steps, micro-batches of {micro_batch}, one thread; least of {ROUNDS} rounds\n{}",

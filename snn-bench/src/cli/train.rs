@@ -48,6 +48,9 @@ pub(super) struct Args {
     /// Only print what each op costs in forward and backward of the first batch: time, products, memory.
     #[arg(long, conflicts_with = "dry_run")]
     profile: bool,
+    /// Plan through which the profiled network is read, as training under it does (`quantize --epochs`).
+    #[arg(long, value_name = "PLAN", requires = "profile")]
+    plan: Option<PathBuf>,
 }
 
 /// Checked arguments.
@@ -86,7 +89,7 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         return describe(&net, &job.config, output);
     }
     if args.profile {
-        return profile::run(&net, &job.config, output);
+        return profile::run(&net, args.plan.as_deref(), &job.config, output);
     }
     interrupt::listen()?;
     let splits = data::open(&job.config.data, job.config.seed)?;
