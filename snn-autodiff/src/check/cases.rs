@@ -12,7 +12,7 @@ use snn_core::neuron::{
 use snn_core::op::{Backward, Op, Saved};
 use snn_core::ops::{
     Add, AddBias, BatchNorm, BatchStats, Concat, Conv2d, Conv2dMaxPool, ConvStats, Detach, Dropout, Linear,
-    MeanTime, Mul, Norm, Normalize, Pool2d, PoolKind, Reshape, Scale,
+    MeanTime, Mul, Norm, Normalize, Pool2d, PoolKind, Reshape, Scale, Steps,
 };
 use snn_core::surrogate::Surrogate;
 use snn_core::{Scalar, Tensor};
@@ -57,6 +57,7 @@ fn ops() -> Vec<OpCase> {
         case!("Mul", Smooth, Mul, inputs([rows, rows])),
         case!("Scale", Smooth, Scale { factor: -1.5 }, inputs([rows])),
         case!("MeanTime", Smooth, MeanTime, inputs([rows])),
+        case!("Steps", Smooth, Steps { first: 1, n: 1 }, inputs([rows])),
         case!("Concat", Smooth, Concat, inputs([rows, &[3, 2, 1]])),
         case!("Reshape", Smooth, Reshape { features: vec![2, 2] }, inputs([rows])),
         case!("Dropout", Smooth, Dropout { probability: 0.4, seed: 3 }, inputs([rows])),
@@ -312,4 +313,23 @@ fn push<D: Dynamics<N>, const N: usize>(
         Scan::new(neuron).recurrent(),
         recurrent
     ));
+    all.push(OpCase {
+        name: format!("Carrying {name} {tag}"),
+        real: carrying(&Scan::new(neuron)),
+        dual: carrying(&Scan::new(neuron)),
+        inputs: inputs([&[N, 2, 3], current]),
+        smoothness,
+    });
+    all.push(OpCase {
+        name: format!("Carrying RecurrentScan {name} {tag}"),
+        real: carrying(&Scan::new(neuron).recurrent()),
+        dual: carrying(&Scan::new(neuron).recurrent()),
+        inputs: inputs([&[N + 1, 2, 3], current, &[3, 3], &[3]]),
+        smoothness,
+    });
+}
+
+/// Neurons from a state to a state.
+fn carrying<S: Scalar>(neurons: &dyn NeuronOp<S>) -> Box<dyn Op<S>> {
+    neurons.carrying(2).unwrap_or_else(|| unreachable!("scans begin from any state")).op
 }

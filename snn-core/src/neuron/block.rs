@@ -1,7 +1,7 @@
 //! Neurons and what stands around them, as one op.
 
 use super::Dynamics;
-use super::scan::{Current, Part, Scan, steps};
+use super::scan::{Before, Current, Part, Scan, steps};
 use crate::kernels::par::{Columns, build_columns};
 use crate::kernels::pool::{self, SideBySide};
 use crate::kernels::scan;
@@ -12,7 +12,7 @@ use crate::tensor::Tensor;
 use std::borrow::Cow;
 
 /// Neurons that are worked on at a time: their state stays in the first-level cache.
-const CHUNK: usize = 4096;
+pub(super) const CHUNK: usize = 4096;
 
 /// What stands directly before and behind a layer of neurons.
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,7 +105,7 @@ impl<'a, D: Dynamics<N>, S: Scalar, const N: usize> Call<'a, D, S, N> {
 
     fn part(&self, first: usize) -> Part {
         let len = self.around.chunk().min(self.n - first);
-        Part { first, len, n: self.n, n_steps: self.n_steps }
+        Part { first, len, n: self.n, n_steps: self.n_steps, first_step: 0 }
     }
 
     /// Runs a part from rest; the other arguments are as of [`Scan::run_part`].
@@ -144,12 +144,13 @@ impl<'a, D: Dynamics<N>, S: Scalar, const N: usize> Call<'a, D, S, N> {
     ) -> Vec<S> {
         let [first, all, outputs] = [part.first, self.n, part.len].map(|n| self.around.outputs(n));
         let gy = |t: usize| &gy[t * all + first..][..outputs];
+        let from_rest = (Before::Rest, &mut part.zeros());
         let Some(windows) = self.around.windows else {
-            return self.scan.part_backward(part, trace, |t, step| step(gy(t), g_cur.row(t)));
+            return self.scan.part_backward(part, trace, from_rest, |t, step| step(gy(t), g_cur.row(t)));
         };
         let choices = |t: usize| &choices[first * self.n_steps + t * outputs..][..outputs];
         let mut g_spikes = vec![S::ZERO; part.len];
-        self.scan.part_backward(part, trace, |t, step| {
+        self.scan.part_backward(part, trace, from_rest, |t, step| {
             if let Some(next) = t.checked_sub(1).filter(|_| part.is_far::<S>()) {
                 scan::ask_for(gy(next));
                 scan::ask_for(choices(next));
@@ -229,7 +230,8 @@ pub(super) fn backward<D: Dynamics<N>, S: Scalar, const N: usize>(
     grads
 }
 
-fn sum_of<S: Scalar>(parts: &[Vec<S>], mut sum: Vec<S>) -> Vec<S> {
+/// The sum of gradients by learned numbers over parts of the neurons, on top of `sum`.
+pub(super) fn sum_of<S: Scalar>(parts: &[Vec<S>], mut sum: Vec<S>) -> Vec<S> {
     parts.iter().for_each(|part| sum.iter_mut().zip(part).for_each(|(sum, &g)| *sum += g));
     sum
 }

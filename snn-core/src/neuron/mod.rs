@@ -7,6 +7,7 @@
 
 mod alif;
 mod block;
+mod carrying;
 mod cuba_lif;
 mod decolle;
 mod firing;
@@ -20,6 +21,7 @@ mod stem;
 
 pub use alif::Alif;
 pub use block::Around;
+pub use carrying::Carrying;
 pub use cuba_lif::CubaLif;
 pub use decolle::Decolle;
 pub(crate) use fixed::{recurrent_scan as recurrent_lif_scan, scan as lif_scan};

@@ -1,6 +1,7 @@
 //! The scan: a neuron layer over all time steps as one op.
 
 use super::block::{self, Around, Block};
+use super::carrying::{Carrying, CarryingScan};
 use super::recurrent::RecurrentScan;
 use super::stem::Stem;
 use super::{Dynamics, Placement, Site, StateMap};
@@ -31,6 +32,12 @@ pub trait NeuronOp<S: Scalar>: Op<S> {
     /// The same with the convolution that the current comes from, if there is such an op: its inputs are those of the convolution,
     /// then statistics, gain and shift of the normalization, then what else the neurons take.
     fn with_stem(&self, _conv2d: &Conv2d, _around: Around) -> Option<Box<dyn Op<S>>> {
+        None
+    }
+
+    /// The same neurons beginning from a given state instead of from rest, and handing on that at the end, if there is such an op:
+    /// for runs of many steps in segments, of which this one begins with step `first_step`.
+    fn carrying(&self, _first_step: usize) -> Option<Carrying<S>> {
         None
     }
 }
@@ -78,10 +85,20 @@ pub(super) struct StepBack<'a, S, const N: usize> {
     pub(super) site: Site,
     /// The state that was kept.
     pub(super) kept: [&'a [S]; N],
-    /// The same of the step before; none in the first step, which comes from rest.
-    pub(super) before: Option<[&'a [S]; N]>,
+    pub(super) before: Before<'a, S, N>,
     /// Gradient by the output.
     pub(super) g_out: &'a [S],
+}
+
+/// What is known of the state that a time step comes from.
+#[derive(Clone, Copy)]
+pub(super) enum Before<'a, S, const N: usize> {
+    /// It is rest.
+    Rest,
+    /// It is this, given from outside.
+    Given([&'a [S]; N]),
+    /// The step before stored it, of which this was kept.
+    Step([&'a [S]; N]),
 }
 
 /// Some neurons of a layer, over all steps.
@@ -92,6 +109,8 @@ pub(super) struct Part {
     /// All neurons of the layer.
     pub(super) n: usize,
     pub(super) n_steps: usize,
+    /// Number of the first step.
+    pub(super) first_step: usize,
 }
 
 impl Part {
@@ -111,7 +130,7 @@ impl Part {
     }
 
     fn site(&self, t: usize) -> Site {
-        Site { state: 0, step: t, offset: self.first }
+        Site { state: 0, step: self.first_step + t, offset: self.first }
     }
 
     /// Zeros for each of them and each state variable.
@@ -175,7 +194,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
     /// If `cur` has fewer than two axes, or `start` was made by a layer of another size.
     pub fn run(&self, cur: &Tensor<S>, start: Option<&ScanState<S>>) -> Trajectory<S> {
         let (n_steps, n) = steps(cur);
-        let part = Part { first: 0, len: n, n, n_steps };
+        let part = Part { first: 0, len: n, n, n_steps, first_step: 0 };
         let (mut state, mut states, mut spikes) = (part.zeros(), part.room(), vec![S::ZERO; cur.len()]);
         if let Some(start) = start {
             assert_eq!(start.variables.len(), N, "state variables to start from");
@@ -216,22 +235,23 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         state
     }
 
-    /// The way back of [`run_part`](Self::run_part), of which a row was kept for each step; `walk(t, step)` calls `step` with the
-    /// gradient by the output of step `t`, and with where that by the current goes. Returns the gradient by the numbers that the
-    /// map learns.
+    /// The way back of [`run_part`](Self::run_part), of which a row was kept for each step; `start` is the state that it began
+    /// from, or rest, and `g` the gradient by that at the end, which becomes that by the one at the start. `walk(t, step)` calls
+    /// `step` with the gradient by the output of step `t`, and with where that by the current goes. Returns the gradient by the
+    /// numbers that the map learns.
     pub(super) fn part_backward(
         &self,
         part: &Part,
         trace: [&[S]; N],
+        (start, g): (Before<'_, S, N>, &mut [Vec<S>; N]),
         mut walk: impl FnMut(usize, &mut dyn FnMut(&[S], &mut [S])),
     ) -> Vec<S> {
-        let mut g = part.zeros();
-        let mut g = planes(&mut g);
+        let mut g = planes(g);
         let kept = |t: usize| trace.map(|s| &s[part.row(t)]);
         let Some(last) = part.n_steps.checked_sub(1) else { return self.no_params_grad() };
         let mut carried = self.carried(part.site(last), kept(last));
         for t in (0..part.n_steps).rev() {
-            let (site, before) = (part.site(t), (t > 0).then(|| kept(t - 1)));
+            let (site, before) = (part.site(t), if t > 0 { Before::Step(kept(t - 1)) } else { start });
             walk(t, &mut |g_out, g_cur| {
                 let step = StepBack { site, kept: kept(t), before, g_out };
                 self.step_backward(&step, &mut carried, &mut g, g_cur);
@@ -315,10 +335,14 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         g_cur: &mut [S],
     ) {
         match (self.kept_for_backward(), step.before) {
-            (Kept::FiredFrom, Some(before)) => {
+            (Kept::FiredFrom, Before::Step(before)) => {
                 scan::step_backward(self.dynamics, step.kept, before, step.g_out, g, g_cur);
             }
-            (Kept::FiredFrom, None) => {
+            (Kept::FiredFrom, Before::Given(stored)) => {
+                fire_backward(self.dynamics, step.kept, step.g_out, g);
+                integrate_backward(self.dynamics, stored, g, g_cur);
+            }
+            (Kept::FiredFrom, Before::Rest) => {
                 fire_backward(self.dynamics, step.kept, step.g_out, g);
                 carried.stored.iter_mut().for_each(|plane| plane.fill(S::ZERO));
                 integrate_backward(self.dynamics, slices(&carried.stored), g, g_cur);
@@ -351,9 +375,12 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
     /// Finds what the step before fired from, and what it stored.
     fn look_back(&self, step: &StepBack<'_, S, N>, carried: &mut Carried<S, N>) {
         let Carried { fired_from, stored, spikes, .. } = carried;
-        let Some(before) = step.before else {
-            stored.iter_mut().for_each(|plane| plane.fill(S::ZERO));
-            return;
+        let before = match step.before {
+            Before::Rest => return stored.iter_mut().for_each(|plane| plane.fill(S::ZERO)),
+            Before::Given(start) => {
+                return stored.iter_mut().zip(start).for_each(|(to, from)| to.copy_from_slice(from));
+            }
+            Before::Step(before) => before,
         };
         let earlier = Site { step: step.site.step - 1, ..step.site };
         fired_from.iter_mut().zip(before).for_each(|(to, from)| to.copy_from_slice(from));
@@ -444,6 +471,11 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> NeuronOp<S> for Scan<D, S, N> {
 
     fn with_stem(&self, conv2d: &Conv2d, around: Around) -> Option<Box<dyn Op<S>>> {
         Stem::new(self.clone(), conv2d.clone(), around).map(|stem| Box::new(stem) as Box<dyn Op<S>>)
+    }
+
+    fn carrying(&self, first_step: usize) -> Option<Carrying<S>> {
+        let op = Box::new(CarryingScan::new(self.clone(), first_step));
+        Some(Carrying { op, n_rows: N })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Dynamics;
 use super::block::{self, Around};
-use super::scan::{Part, Scan, Source};
+use super::scan::{Before, Part, Scan, Source};
 use crate::kernels::channels::{self, Factors};
 use crate::kernels::conv::{Banded, Listed, Room};
 use crate::kernels::par::{Columns, build_columns, map_chunks};
@@ -224,7 +224,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Run<'_, D, S, N> {
 
     fn part(&self, band: usize) -> Part {
         let len = self.banded.len(band);
-        Part { first: 0, len, n: len, n_steps: self.n_steps }
+        Part { first: 0, len, n: len, n_steps: self.n_steps, first_step: 0 }
     }
 
     /// The output, of so many numbers a frame, and what windows chose: for each sample, band and step.
@@ -358,7 +358,8 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Run<'_, D, S, N> {
 
         spikes.fill(S::ZERO);
         let (len, mut gradient) = (gy.len() / (self.n_steps * self.n_samples), vec![S::ZERO; banded.pixel()]);
-        self.scan.part_backward(&part, states.each_ref().map(|s| &s[..]), |t, step| {
+        let from_rest = (Before::Rest, &mut part.zeros());
+        self.scan.part_backward(&part, states.each_ref().map(|s| &s[..]), from_rest, |t, step| {
             let frame = &gy[(t * self.n_samples + sample) * len..][..len];
             banded.take(band, frame, best, &choices[t * n..][..n], spikes);
             step(spikes, clean.first(part.len));

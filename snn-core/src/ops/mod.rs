@@ -17,6 +17,7 @@ mod mul;
 mod pool;
 mod reshape;
 mod scale;
+mod steps;
 mod still;
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use mul::Mul;
 pub use pool::{Pool2d, PoolKind};
 pub use reshape::Reshape;
 pub use scale::Scale;
+pub use steps::Steps;
 
 use crate::kernels::sums;
 use crate::scalar::Scalar;
