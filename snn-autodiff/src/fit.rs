@@ -9,14 +9,17 @@ use crate::grads::Grads;
 use crate::optim::{self, Optimizer, Schedule, State, clip_norm};
 use crate::ranks::{Alone, BatchSum, Ranks, share};
 use crate::readings::Readings;
+use crate::segments::{self, SegmentError};
 use crate::tape::Tape;
 use rayon::prelude::*;
 use snn_core::loss::{self, Loss};
 use snn_core::metrics::{Activity, Meter};
 use snn_core::module::Statistics;
+use snn_core::op::Op;
 use snn_core::rng::sub_seed;
 use snn_core::{Exec, Module, Pass, Role, Tensor};
-use std::ops::ControlFlow;
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
 
 /// Samples with their labels.
 #[derive(Clone, Debug)]
@@ -56,18 +59,24 @@ impl Batch {
     /// If there is no sample `first`, or [`Batch::check`] fails.
     #[must_use]
     pub fn samples(&self, first: usize, size: usize) -> Self {
+        self.cut(first, size, 0..self.x.shape()[0])
+    }
+
+    /// At most `size` of its samples, from number `first` on, and of these some time steps.
+    fn cut(&self, first: usize, size: usize, steps: Range<usize>) -> Self {
         let (n_steps, n) = (self.x.shape()[0], self.labels.len());
         let last = first.saturating_add(size).min(n);
-        if first == 0 && last == n {
+        if first == 0 && last == n && steps == (0..n_steps) {
             return self.clone();
         }
         let sample = self.x.len() / (n_steps * n);
-        let mut x = Vec::with_capacity(n_steps * (last - first) * sample);
-        for step in self.x.as_slice().chunks(n * sample) {
+        let mut x = Vec::with_capacity(steps.len() * (last - first) * sample);
+        let of_steps = &self.x.as_slice()[steps.start * n * sample..steps.end * n * sample];
+        for step in of_steps.chunks(n * sample) {
             x.extend_from_slice(&step[first * sample..last * sample]);
         }
         let mut shape = self.x.shape().to_vec();
-        shape[1] = last - first;
+        (shape[0], shape[1]) = (steps.len(), last - first);
         Self { x: Tensor::new(&shape, x), labels: self.labels[first..last].to_vec() }
     }
 }
@@ -106,6 +115,10 @@ pub struct FitConfig {
     /// Samples that one task runs at a time, or as many as [`micro_batch`] finds good. It decides the order of summation,
     /// so it belongs to the result.
     pub micro_batch: Option<usize>,
+    /// Time steps, at least one, whose activations are in memory at a time; all of them without it. Forward runs twice then, but
+    /// gradients are those of all time steps: see [`crate::segments`]. It decides the order of summation, so it belongs to the
+    /// result.
+    pub segment_steps: Option<usize>,
     /// Share of the batch statistics in an update of the running ones. The variance is the biased one, where PyTorch
     /// takes `n/(n − 1)` of it.
     pub norm_momentum: f32,
@@ -121,9 +134,17 @@ impl Default for FitConfig {
             schedule: Schedule::Constant,
             clip_norm: None,
             micro_batch: None,
+            segment_steps: None,
             norm_momentum: 0.1,
             seed: 0,
         }
+    }
+}
+
+impl FitConfig {
+    /// Time steps of a segment, if a batch has more of them.
+    fn segment_of(&self, batch: &Batch) -> Option<usize> {
+        self.segment_steps.map(|steps| steps.max(1)).filter(|&steps| steps < batch.x.shape()[0])
     }
 }
 
@@ -214,6 +235,9 @@ pub enum FitError {
     /// Several processes cannot divide the batches of a network with batch normalization.
     #[error("batch normalization needs whole batches, which several processes cannot divide")]
     WholeBatch,
+    /// The network does not run in segments of time steps.
+    #[error(transparent)]
+    Segments(#[from] SegmentError),
     /// The data source failed.
     #[error("data: {0}")]
     Data(#[source] DataError),
@@ -275,6 +299,9 @@ pub fn fit_together<M: Module + Sync>(
     if ranks.size() > 1 && net.needs_whole_batch() {
         return Err(FitError::WholeBatch);
     }
+    if task.config.segment_steps.is_some() && net.needs_whole_batch() {
+        return Err(SegmentError::WholeBatch.into());
+    }
     let mut config = task.config.clone();
     while progress.epoch < config.epochs {
         let epoch = progress.epoch;
@@ -287,7 +314,10 @@ pub fn fit_together<M: Module + Sync>(
             let Some(batch) = next else { break };
             let batch = batch.map_err(FitError::Data)?;
             batch.check()?;
-            config.micro_batch.get_or_insert_with(|| fitting_micro_batch(net, &batch));
+            let segment = config.segment_of(&batch).unwrap_or(batch.x.shape()[0]);
+            config.micro_batch.get_or_insert_with(|| {
+                fitting_micro_batch(net, &batch.cut(0, batch.labels.len(), 0..segment))
+            });
             learning_rate =
                 config.learning_rate * config.schedule.factor(epoch as f64 + i as f64 / n_batches);
             let task = Task { config: &config, ..*task };
@@ -410,12 +440,45 @@ impl Totals {
 }
 
 /// What a micro-batch gives.
-struct Part {
-    loss: f64,
-    correct: usize,
-    grads: Grads,
+pub(crate) struct Part {
+    pub(crate) loss: f64,
+    pub(crate) correct: usize,
+    pub(crate) grads: Grads,
     /// Batch statistics, by the name of their running twin.
-    statistics: Vec<(String, Tensor<f32>)>,
+    pub(crate) statistics: Vec<(String, Tensor<f32>)>,
+}
+
+/// Some samples of a batch, to learn from.
+pub(crate) struct MicroBatch<'a> {
+    pub(crate) batch: &'a Batch,
+    /// Number of the first sample, and how many there are at most.
+    pub(crate) first: usize,
+    pub(crate) size: usize,
+    pub(crate) loss: &'a Loss,
+    pub(crate) pass: Pass,
+    /// What parameters are read as, by their names.
+    pub(crate) readings: &'a BTreeMap<String, Tensor<f32>>,
+}
+
+impl MicroBatch<'_> {
+    /// The samples, some time steps of them.
+    pub(crate) fn samples(&self, steps: Range<usize>) -> Batch {
+        self.batch.cut(self.first, self.size, steps)
+    }
+
+    pub(crate) fn n_steps(&self) -> usize {
+        self.batch.x.shape()[0]
+    }
+
+    pub(crate) fn labels(&self) -> &[usize] {
+        let labels = &self.batch.labels[self.first..];
+        &labels[..self.size.min(labels.len())]
+    }
+
+    /// Their part of the mean over the whole batch.
+    pub(crate) fn loss_op(&self) -> Box<dyn Op<f32>> {
+        self.loss.op(self.labels(), self.batch.labels.len())
+    }
 }
 
 /// One optimizer step on a batch; returns its loss and hits.
@@ -427,8 +490,9 @@ fn learn<M: Module + Sync>(
     progress: &mut Progress,
     (index, learning_rate): (u64, f64),
 ) -> Result<Totals, FitError> {
-    let (config, n) = (task.config, batch.labels.len());
+    let (config, loss, n) = (task.config, task.loss, batch.labels.len());
     let size = if net.needs_whole_batch() { n } else { config.micro_batch.unwrap_or(n).clamp(1, n) };
+    let segment = config.segment_of(batch);
     let seed = sub_seed(config.seed, &format!("dropout/{}/{index}", progress.epoch));
     let shared: &M = net;
     let readings = Readings::of(shared, &Pass::training(seed));
@@ -437,7 +501,11 @@ fn learn<M: Module + Sync>(
         .into_par_iter()
         .map(|i| {
             let pass = Pass::training(sub_seed(seed, &i.to_string()));
-            run_part(shared, Tape::reading(&values), &batch.samples(i * size, size), (task.loss, n), &pass)
+            let micro = MicroBatch { batch, first: i * size, size, loss, pass, readings: &values };
+            match segment {
+                Some(steps) => segments::run_part(shared, &micro, steps),
+                None => run_part(shared, &micro),
+            }
         })
         .collect();
     let parts = parts?;
@@ -472,27 +540,22 @@ fn check_finite<M: Module>(net: &M, epoch: u64, batch: u64) -> Result<(), FitErr
     first.map_or(Ok(()), |name| Err(FitError::NonFinite { epoch, batch, name }))
 }
 
-fn run_part<M: Module>(
-    net: &M,
-    mut tape: Tape<'_, f32>,
-    batch: &Batch,
-    (loss, normalizer): (&Loss, usize),
-    pass: &Pass,
-) -> Result<Part, FitError> {
-    let x = tape.input(&batch.x);
-    let y = net.forward(&mut tape, &x, pass);
-    check_labels(loss, tape.value(y), &batch.labels)?;
-    let value = tape.apply(loss.op(&batch.labels, normalizer), &[&y]);
-    let predicted = loss::predict(tape.value(y), loss);
+pub(crate) fn run_part<M: Module>(net: &M, micro: &MicroBatch<'_>) -> Result<Part, FitError> {
+    let mut tape = Tape::reading(micro.readings);
+    let x = tape.input(&micro.samples(0..micro.n_steps()).x);
+    let y = net.forward(&mut tape, &x, &micro.pass);
+    check_labels(micro.loss, tape.value(y), micro.labels())?;
+    let value = tape.apply(micro.loss_op(), &[&y]);
+    let predicted = loss::predict(tape.value(y), micro.loss);
     Ok(Part {
         loss: f64::from(tape.value(value).item()),
-        correct: hits(&predicted, &batch.labels),
+        correct: hits(&predicted, micro.labels()),
         statistics: recorded(&tape),
         grads: tape.backward(value),
     })
 }
 
-fn check_labels(loss: &Loss, outputs: &Tensor<f32>, labels: &[usize]) -> Result<(), FitError> {
+pub(crate) fn check_labels(loss: &Loss, outputs: &Tensor<f32>, labels: &[usize]) -> Result<(), FitError> {
     let n_classes = loss.n_classes(outputs.shape().last().copied().unwrap_or(0));
     match labels.iter().find(|&&label| label >= n_classes) {
         Some(&label) => Err(FitError::Label { label, n_classes }),
@@ -500,7 +563,7 @@ fn check_labels(loss: &Loss, outputs: &Tensor<f32>, labels: &[usize]) -> Result<
     }
 }
 
-fn hits(predicted: &[usize], labels: &[usize]) -> usize {
+pub(crate) fn hits(predicted: &[usize], labels: &[usize]) -> usize {
     predicted.iter().zip(labels).filter(|(p, l)| p == l).count()
 }
 

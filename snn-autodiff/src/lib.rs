@@ -8,6 +8,7 @@
 //! | [`optim`] | SGD, Adam, AdamW, Adamax, schedules, clipping |
 //! | [`mod@fit`] | training, evaluation, checkpoints that resume to the same bytes |
 //! | [`mod@profile`] | time and products of each op in a training step |
+//! | [`segments`] | activations of a segment of time steps at a time |
 //! | [`ranks`] | training divided among processes, with the same bytes |
 //! | [`check`] | gradient, Hessian-product and symmetry checks for authors of ops and neurons |
 
@@ -21,6 +22,7 @@ pub mod optim;
 pub mod profile;
 pub mod ranks;
 mod readings;
+pub mod segments;
 pub mod tape;
 
 pub use fit::{Batch, BatchIter, BatchSource, Evaluation, FitConfig, evaluate, fit};

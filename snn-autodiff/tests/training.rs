@@ -5,6 +5,7 @@
 use rayon::ThreadPoolBuilder;
 use snn_autodiff::fit::{BadBatch, EpochSummary, Event, FitError, Progress, measure_statistics};
 use snn_autodiff::optim::{Adam, Schedule, State};
+use snn_autodiff::segments::SegmentError;
 use snn_autodiff::{Batch, BatchIter, BatchSource, FitConfig, evaluate, fit};
 use snn_core::layer::{Conv2dConfig, Sequential};
 use snn_core::loss::Loss;
@@ -175,6 +176,49 @@ fn an_epoch_summary_tells_its_numbers() {
     // the last of four batches, three quarters into the epoch
     let rates = [0.75, 1.75].map(|epoch| 0.05 * Schedule::Cosine { epochs: 4.0, floor: 0.1 }.factor(epoch));
     assert_close("rate", &[summaries[0].learning_rate, summaries[1].learning_rate], &rates, 1e-12, 0.0);
+}
+
+/// The dense network trained for two epochs on any number of threads.
+fn two_epochs(n_threads: usize, config: &FitConfig) -> Sequential {
+    let (mut net, data) = (dense(7), Patterns { features: vec![12] });
+    let go_on = &mut |_: &_, _: &_, _: &_| ControlFlow::Continue(());
+    let pool = ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+    let trained = pool
+        .install(|| fit(&mut net, &data, &LOSS, &Adam::default(), config, &mut Progress::default(), go_on));
+    trained.unwrap();
+    net
+}
+
+fn numbers(net: &Sequential) -> Vec<f64> {
+    let mut numbers = Vec::new();
+    net.visit_params(&mut |p| numbers.extend(p.value.as_slice().iter().map(|&v| f64::from(v))));
+    numbers
+}
+
+#[test]
+fn training_in_segments_of_steps_ends_near_training_on_all_steps_at_once() {
+    let whole = two_epochs(2, &config(2));
+    for steps in [1, 3, 4, N_STEPS, 100] {
+        let config = FitConfig { segment_steps: Some(steps), ..config(2) };
+        let [one, three] = [1, 3].map(|n_threads| two_epochs(n_threads, &config));
+        assert_eq!(bits(&one), bits(&three));
+        assert_close("parameters", &numbers(&one), &numbers(&whole), 1e-3, 1e-3);
+        if steps >= N_STEPS {
+            assert_eq!(bits(&one), bits(&whole));
+        }
+    }
+    assert!(numbers(&whole) != numbers(&dense(7)));
+}
+
+#[test]
+fn batch_normalization_does_not_run_in_segments() {
+    let data = Patterns { features: vec![1, 6, 6] };
+    let config = FitConfig { segment_steps: Some(4), ..config(1) };
+    let go_on = &mut |_: &_, _: &_, _: &_| ControlFlow::Continue(());
+    let mut net = convolutional(7);
+    let error = fit(&mut net, &data, &LOSS, &Adam::default(), &config, &mut Progress::default(), go_on);
+    assert!(matches!(error, Err(FitError::Segments(SegmentError::WholeBatch))), "{error:?}");
+    assert_eq!(bits(&net), bits(&convolutional(7)));
 }
 
 /// Trains a network with a leaky integrator as readout, whose loss has no upper bound.

@@ -245,11 +245,15 @@ pub struct TrainConfig {
     /// Run, or file of parameters, of the same network that training starts from; random weights without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<PathBuf>,
+    /// Time steps whose activations are in memory at a time, for long recordings: forward runs twice then. All of them without
+    /// it. Gradients are the same but for the order of sums.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment_steps: Option<usize>,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        Self { epochs: 20, learning_rate: 2e-3, clip_norm: 5.0, start: None }
+        Self { epochs: 20, learning_rate: 2e-3, clip_norm: 5.0, start: None, segment_steps: None }
     }
 }
 
@@ -416,6 +420,8 @@ impl Config {
         let rate = train.learning_rate > 0.0 && train.learning_rate.is_finite();
         require(rate, "train.learning_rate", train.learning_rate, "above 0")?;
         require(train.clip_norm > 0.0, "train.clip_norm", train.clip_norm, "above 0")?;
+        let segment_steps = train.segment_steps.unwrap_or(usize::MAX);
+        require(segment_steps > 0, "train.segment_steps", segment_steps, "at least 1")?;
         self.quant.check()
     }
 }
@@ -440,7 +446,8 @@ mod tests {
         assert_eq!(toml::from_str::<Config>(&text).unwrap(), Config::default());
         assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
         Config::default().check().unwrap();
-        let left_out = ["kind", "downsample", "images", "split_seed", "evaluate_on", "quant"];
+        let left_out =
+            ["kind", "downsample", "images", "split_seed", "evaluate_on", "quant", "segment_steps"];
         assert!(left_out.iter().all(|field| !text.contains(field)), "{text}");
     }
 
@@ -452,14 +459,14 @@ mod tests {
 
     #[test]
     fn the_table_has_what_files_leave_out() {
-        let options = ["kind", "sensor", "cache", "window_ms", "split_seed", "n"];
+        let options = ["kind", "sensor", "cache", "window_ms", "split_seed", "n", "start", "segment_steps"];
         let table = Config::default().table().unwrap();
         let written = toml::Table::try_from(unlike_the_default()).unwrap();
         let all = |table: &toml::Table, of: &[&str]| {
             let section = of.iter().try_fold(table, |table, part| table.get(*part)?.as_table()).unwrap();
             section.keys().cloned().collect::<Vec<String>>()
         };
-        for section in [&[][..], &["data"], &["data", "images"], &["quant"]] {
+        for section in [&[][..], &["data"], &["data", "images"], &["train"], &["quant"]] {
             let expected = all(&written, section).into_iter().filter(|key| !options.contains(&key.as_str()));
             assert_eq!(all(&table, section), expected.collect::<Vec<_>>(), "{section:?}");
         }
@@ -509,7 +516,12 @@ mod tests {
             plain_samples: true,
             ..QuantConfig::default()
         };
-        Config { data, quant, ..Config::default() }
+        let train = TrainConfig {
+            start: Some("runs/first".into()),
+            segment_steps: Some(25),
+            ..TrainConfig::default()
+        };
+        Config { data, train, quant, ..Config::default() }
     }
 
     #[test]
@@ -534,6 +546,7 @@ mod tests {
         for (text, message) in [
             ("[train]\nepoch = 3", "unknown field `epoch`"),
             ("[data]\nn_steps = 0", "data.n_steps is 0, but must be 1 to 1000"),
+            ("[train]\nsegment_steps = 0", "train.segment_steps is 0, but must be at least 1"),
             ("seed = -1", "run.toml"),
             ("[data]\nkind = \"cats\"", "no data set \"cats\"; there are nmnist, "),
             ("[data]\ncache = \"c\"", "data.augment is true, but must be false with data.cache"),

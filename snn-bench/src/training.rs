@@ -188,7 +188,7 @@ pub fn checkpoint_params(path: &Path) -> Result<Arrays, CheckpointError> {
 }
 
 fn fit_config(training: &Training<'_>) -> FitConfig {
-    let TrainConfig { epochs, learning_rate, clip_norm, .. } = *training.config;
+    let TrainConfig { epochs, learning_rate, clip_norm, segment_steps, .. } = *training.config;
     #[allow(clippy::cast_precision_loss, reason = "a number of epochs")]
     let schedule = Schedule::Cosine { epochs: epochs as f64, floor: LAST_RATE };
     FitConfig {
@@ -196,6 +196,7 @@ fn fit_config(training: &Training<'_>) -> FitConfig {
         learning_rate,
         schedule,
         clip_norm: Some(clip_norm),
+        segment_steps,
         seed: training.seed,
         ..FitConfig::default()
     }
@@ -425,7 +426,10 @@ mod tests {
     use snn_core::encode::rate;
     use snn_core::neuron::Lif;
     use snn_quant::uniform::{ScaleRule, UniformSpec};
-    use snn_quant::{BitWidth, FixedPointSpec, QuantPlan, QuantSpec, Quantized};
+    use snn_quant::{
+        BitWidth, FixedPointSpec, Learn, LevelSpec, Placement, QuantPlan, QuantSpec, Quantized,
+        StateQuantizer, StateSpec,
+    };
 
     struct Noise;
 
@@ -485,14 +489,12 @@ mod tests {
         assert_eq!(checkpoint_params(&path).unwrap(), io::params(&whole));
     }
 
-    /// Parameters after four epochs, weights quantized as `spec` says.
-    fn quantized(spec: &QuantSpec, micro_batch: usize) -> Vec<f32> {
-        let plan = QuantPlan::same_for_all(["fc1.weight", "fc2.weight"], spec);
-        let mut net = Quantized::new(net(), &["lif1".to_owned()].into(), plan).unwrap();
-        let config = FitConfig { epochs: 4, micro_batch: Some(micro_batch), ..FitConfig::default() };
+    /// Parameters of a network that was trained under a plan.
+    fn trained(plan: &QuantPlan, config: &FitConfig) -> Vec<f32> {
+        let mut net = Quantized::new(net(), &["lif1".to_owned()].into(), plan.clone()).unwrap();
         let (loss, mut progress) = (Loss::CrossEntropyMean, Progress::default());
         let go_on = &mut |_: &Event, _: &_, _: &_| ControlFlow::Continue(());
-        fit(&mut net, &Noise, &loss, &Adam::default(), &config, &mut progress, go_on).unwrap();
+        fit(&mut net, &Noise, &loss, &Adam::default(), config, &mut progress, go_on).unwrap();
         let mut all = Vec::new();
         net.visit_params(&mut |p| all.extend_from_slice(p.value.as_slice()));
         all
@@ -505,8 +507,36 @@ mod tests {
         let learned = UniformSpec { scale: ScaleRule::Learned, ..UniformSpec::new(bits) };
         let drawn = QuantSpec::FixedPoint(FixedPointSpec::lui_neftci(bits, 5));
         for spec in [QuantSpec::Uniform(learned), drawn] {
-            let (whole, parts) = (quantized(&spec, 4), quantized(&spec, 1));
+            let plan = QuantPlan::same_for_all(["fc1.weight", "fc2.weight"], &spec);
+            let [whole, parts] = [4, 1].map(|size| {
+                trained(&plan, &FitConfig { epochs: 4, micro_batch: Some(size), ..FitConfig::default() })
+            });
             snn_testkit::assert_close("parameters", &parts, &whole, 1e-4, 1e-4);
+        }
+    }
+
+    /// Draws of membranes are those of their time step in the whole run, and those of weights of the batch.
+    #[test]
+    fn quantized_networks_train_in_segments_as_on_all_steps_at_once() {
+        let bits = BitWidth::new(4).unwrap();
+        let drawn = FixedPointSpec::lui_neftci(bits, 5);
+        let learned = LevelSpec { learn: Some(Learn::Range), ..LevelSpec::new(bits) };
+        let weights = QuantPlan::same_for_all(["fc1.weight", "fc2.weight"], &QuantSpec::FixedPoint(drawn));
+        for quantizer in [StateQuantizer::FixedPoint(drawn), StateQuantizer::Levels(learned)] {
+            for placement in [Placement::BeforeSpike, Placement::OnStore] {
+                let mut plan = weights.clone();
+                let spec = StateSpec { placement, ..quantizer.clone().into() };
+                plan.states.insert("lif1".to_owned(), spec);
+                let in_segments = |segment_steps: Option<usize>| {
+                    let config = FitConfig { epochs: 2, micro_batch: Some(2), ..FitConfig::default() };
+                    trained(&plan, &FitConfig { segment_steps, ..config })
+                };
+                let whole = in_segments(None);
+                for steps in [1, 2, 5] {
+                    let got = in_segments(Some(steps));
+                    snn_testkit::assert_close("parameters", &got, &whole, 1e-4, 1e-4);
+                }
+            }
         }
     }
 

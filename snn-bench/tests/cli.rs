@@ -499,10 +499,24 @@ fn wrong_settings_are_named() {
     let dry = |change: &'static str| ["train", "--dry-run", "--set", change];
     refused(&dry("train.epoch=3"), &["--set", "unknown field `epoch`"]);
     refused(&dry("data.n_steps=0"), &["data.n_steps is 0"]);
+    refused(&dry("train.segment_steps=0"), &["train.segment_steps is 0, but must be at least 1"]);
     refused(&dry("net.layers=12C5-XYZ"), &["net.layers", "XYZ", "item 2"]);
     refused(&dry("net.layers=12C50-10"), &["conv1"]);
     refused(&["--threads", "0", "data", "stats", "--glyphs"], &["--threads"]);
     refused(&["trace", text(&fixture().join("run")), "--probes", "1"], &["--probes"]);
+}
+
+#[test]
+fn the_memory_that_is_told_is_that_of_a_segment() {
+    let dry = |change: &str| {
+        let set = ["data.n_steps=300", "net.layers=12C5-P2-LIF-32C5-P2-LIF-10-LIF", change];
+        let set = set.iter().flat_map(|change| ["--set", change]);
+        let args: Vec<&str> = ["--threads", "1", "train", "--dry-run"].into_iter().chain(set).collect();
+        json(&args)["memory_bytes"].as_u64().unwrap()
+    };
+    let whole = dry("train.segment_steps=300");
+    assert_eq!(whole, dry("data.batch_size=32"));
+    assert!(3 * dry("train.segment_steps=25") < whole, "{whole}");
 }
 
 #[test]

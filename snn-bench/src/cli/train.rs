@@ -10,7 +10,8 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 use snn_autodiff::fit::{activation_bytes, micro_batch};
 use snn_autodiff::ranks::Ranks;
-use snn_bench::config::{Config, DataConfig};
+use snn_autodiff::segments::SegmentError;
+use snn_bench::config::Config;
 use snn_bench::data::{self, Frames, Splits};
 use snn_bench::interrupt;
 use snn_bench::run_dir::{RunDir, RunDirError, RunFile};
@@ -85,6 +86,11 @@ impl Job {
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     let job = Job::new(args)?;
     let net = training::start(untrained(&job.config)?, &job.config.train)?;
+    ensure!(
+        job.config.train.segment_steps.is_none() || !net.needs_whole_batch(),
+        "train.segment_steps: {}",
+        SegmentError::WholeBatch
+    );
     if args.dry_run {
         return describe(&net, &job.config, output);
     }
@@ -207,7 +213,7 @@ struct LayerRow {
 
 fn describe(net: &Sequential, config: &Config, output: Output) -> anyhow::Result<()> {
     let rows = layer_rows(net);
-    let memory = memory_estimate(net, &config.data)?;
+    let memory = memory_estimate(net, config)?;
     let mut table = Table::new([Column::text("layer"), Column::text("output"), Column::number("params")]);
     for row in &rows {
         table.row([row.name.clone(), format!("{:?}", row.shape), thousands(row.n_params as u64)]);
@@ -249,16 +255,32 @@ fn layer_rows(net: &Sequential) -> Vec<LayerRow> {
     rows
 }
 
-/// Bytes of parameters with their gradients and Adam's two means, and for each thread the activations of a micro-batch
-/// with what is saved for and made by the backward pass.
-fn memory_estimate(net: &Sequential, data: &DataConfig) -> anyhow::Result<u64> {
+/// Bytes of parameters with their gradients and Adam's two means, and for each thread the activations of a micro-batch, of a
+/// segment of its steps if it runs in segments, with what is saved for and made by the backward pass.
+fn memory_estimate(net: &Sequential, config: &Config) -> anyhow::Result<u64> {
     let step = Tensor::zeros(&[&[1, 1], net.input_features()].concat());
-    let n_threads = rayon::current_num_threads();
+    let (n_threads, n_steps) = (rayon::current_num_threads(), config.data.n_steps);
     let of_params = net.n_params().checked_mul(4 * (4 + n_threads));
-    let of_sample = activation_bytes(net, &step).checked_mul(2 * data.n_steps);
-    let forward = of_sample.unwrap_or(usize::MAX) / 2;
-    let n_samples = micro_batch(net.n_params(), forward, data.batch_size) * n_threads;
+    let segment_steps = config.train.segment_steps.filter(|&steps| steps < n_steps);
+    let forward = activation_bytes(net, &step).checked_mul(segment_steps.unwrap_or(n_steps));
+    let of_segments = segment_steps.map_or(Some(0), |steps| bytes_of_segments(net, steps, n_steps));
+    let n_samples =
+        micro_batch(net.n_params(), forward.unwrap_or(usize::MAX), config.data.batch_size) * n_threads;
+    let of_sample = forward.and_then(|bytes| bytes.checked_mul(2)?.checked_add(of_segments?));
     let total =
         of_params.zip(of_sample.and_then(|b| b.checked_mul(n_samples))).and_then(|(a, b)| a.checked_add(b));
     total.map(|bytes| bytes as u64).context("the network is too large")
+}
+
+/// Bytes that segments take for each sample beside their activations: the states at the start of each, and the outputs of
+/// neurons once more, with their gradients, since neurons hand on outputs and state in one piece.
+fn bytes_of_segments(net: &Sequential, segment_steps: usize, n_steps: usize) -> Option<usize> {
+    let (mut state, mut outputs) = (0, 0);
+    for layer in net.neurons() {
+        let n: usize = layer.features.iter().product();
+        state += n * (layer.kind.n_states() + usize::from(layer.recurrent.is_some()));
+        outputs += n;
+    }
+    let of_states = state.checked_mul(n_steps.div_ceil(segment_steps))?;
+    of_states.checked_add(outputs.checked_mul(2 * segment_steps)?)?.checked_mul(size_of::<f32>())
 }
