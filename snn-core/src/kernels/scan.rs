@@ -76,23 +76,29 @@ vectorized! {
 }
 
 vectorized! {
-    /// A whole step, for each neuron; `trace` receives the state between the halves.
+    /// A whole step, for each neuron; the state between the halves is appended to `trace`.
     ///
     /// # Panics
     /// If a plane is shorter than `cur`.
     pub fn step[D: Dynamics<N>, S: Scalar, const N: usize](
-        dynamics: D, cur: &[S], state: &mut [&mut [S]; N], trace: &mut [&mut [S]; N], out: &mut [S],
+        dynamics: D, cur: &[S], state: &mut [&mut [S]; N], trace: &mut [Vec<S>; N], out: &mut [S],
     ) {
-        let mut state = state.each_mut().map(|plane| &mut plane[..cur.len()]);
-        let mut trace = trace.each_mut().map(|plane| &mut plane[..cur.len()]);
-        let out = &mut out[..cur.len()];
-        for i in 0..cur.len() {
+        let n = cur.len();
+        let mut state = state.each_mut().map(|plane| &mut plane[..n]);
+        let out = &mut out[..n];
+        trace.iter_mut().for_each(|plane| plane.reserve(n));
+        let mut row = trace.each_mut().map(|plane| &mut plane.spare_capacity_mut()[..n]);
+        for i in 0..n {
             let mut s = std::array::from_fn(|k| state[k][i]);
             dynamics.integrate(&mut s, cur[i]);
-            scatter(&mut trace, i, s);
+            for (row, value) in row.iter_mut().zip(s) {
+                row[i].write(value);
+            }
             out[i] = dynamics.fire(&mut s);
             scatter(&mut state, i, s);
         }
+        // SAFETY: there is room for them, and each of the `n` numbers was written.
+        trace.iter_mut().for_each(|plane| unsafe { plane.set_len(plane.len() + n) });
     }
 }
 

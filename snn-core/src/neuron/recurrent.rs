@@ -84,10 +84,9 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> RecurrentScan<D, S, N> {
             }
             sums::add(&mut total, &cur.as_slice()[at.clone()]);
             // Zeros that are written just before the numbers in their place are still in cache.
-            [&mut spikes].into_iter().chain(&mut states).for_each(|s| s.resize(at.end, S::ZERO));
-            let mut trace: [&mut [S]; N] = states.each_mut().map(|s| &mut s[at.clone()]);
+            spikes.resize(at.end, S::ZERO);
             let mut parts = state.each_mut().map(Vec::as_mut_slice);
-            self.scan.step((start.site(t), kept), &total, &mut parts, &mut trace, &mut spikes[at]);
+            self.scan.step((start.site(t), kept), &total, &mut parts, &mut states, &mut spikes[at]);
         }
         let trajectory = Trajectory {
             spikes: Tensor::new(cur.shape(), spikes),

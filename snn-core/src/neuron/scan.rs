@@ -212,8 +212,8 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         }
     }
 
-    /// Runs some neurons over all steps, from this state to that after the last step. What is kept is written to `trace`, a row for
-    /// each step; `into(t, step)` calls `step` with where the output of step `t` goes. Returns the state at the end.
+    /// Runs some neurons over all steps, from this state to that after the last step. What is kept replaces what is in `trace`, a row
+    /// for each step; `into(t, step)` calls `step` with where the output of step `t` goes. Returns the state at the end.
     pub(super) fn run_part(
         &self,
         (kept, part): (Kept, &Part),
@@ -222,15 +222,16 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         mut trace: Option<&mut [Vec<S>; N]>,
         mut into: impl FnMut(usize, &mut dyn FnMut(&mut [S])),
     ) -> [Vec<S>; N] {
-        let (mut room, mut unkept) = (vec![S::ZERO; part.len], part.zeros());
+        let (mut room, mut unkept) = (vec![S::ZERO; part.len], std::array::from_fn(|_| Vec::new()));
+        trace.iter_mut().flat_map(|trace| trace.iter_mut()).for_each(Vec::clear);
         for t in 0..part.n_steps {
-            let mut trace = match &mut trace {
-                Some(trace) => trace.each_mut().map(|rows| row_of(rows, t, part.len)),
-                None => planes(&mut unkept),
-            };
+            let trace = trace.as_deref_mut().unwrap_or_else(|| {
+                unkept.iter_mut().for_each(Vec::clear);
+                &mut unkept
+            });
             let mut state = planes(&mut state);
             let cur = cur.row(t, &mut room);
-            into(t, &mut |out| self.step((part.site(t), kept), cur, &mut state, &mut trace, out));
+            into(t, &mut |out| self.step((part.site(t), kept), cur, &mut state, trace, out));
         }
         state
     }
@@ -298,13 +299,13 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
         Some(Tensor::new(&[sums.len()], sums.into_iter().map(|sum| sum * factor).collect()))
     }
 
-    /// One time step of a slice of neurons; `trace` receives the state to keep.
+    /// One time step of a slice of neurons; the state to keep is appended to `trace`.
     pub(super) fn step(
         &self,
         (site, kept): (Site, Kept),
         cur: &[S],
         state: &mut [&mut [S]; N],
-        trace: &mut [&mut [S]; N],
+        trace: &mut [Vec<S>; N],
         spikes: &mut [S],
     ) {
         if self.map.is_none() {
@@ -315,7 +316,7 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
             self.map_states(Placement::BeforeSpike, site, state);
         }
         for (trace, state) in trace.iter_mut().zip(state.iter()) {
-            trace.copy_from_slice(state);
+            trace.extend_from_slice(state);
         }
         if kept == Kept::BeforeMap {
             self.map_states(Placement::BeforeSpike, site, state);
@@ -417,14 +418,6 @@ impl<D: Dynamics<N>, S: Scalar, const N: usize> Scan<D, S, N> {
     pub fn recurrent(self) -> RecurrentScan<D, S, N> {
         RecurrentScan::new(self)
     }
-}
-
-/// The row of step `t`, which is made if it is not there yet.
-fn row_of<S: Scalar>(rows: &mut Vec<S>, t: usize, len: usize) -> &mut [S] {
-    if rows.len() < (t + 1) * len {
-        rows.resize((t + 1) * len, S::ZERO);
-    }
-    &mut rows[t * len..][..len]
 }
 
 fn planes<S, const N: usize>(state: &mut [Vec<S>; N]) -> [&mut [S]; N] {
