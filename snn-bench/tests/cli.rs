@@ -511,7 +511,7 @@ fn the_memory_that_is_told_is_that_of_a_segment() {
     let dry = |change: &str| {
         let set = ["data.n_steps=300", "net.layers=12C5-P2-LIF-32C5-P2-LIF-10-LIF", change];
         let set = set.iter().flat_map(|change| ["--set", change]);
-        let args: Vec<&str> = ["--threads", "1", "train", "--dry-run"].into_iter().chain(set).collect();
+        let args: Vec<&str> = ["train", "--dry-run"].into_iter().chain(set).collect();
         json(&args)["memory_bytes"].as_u64().unwrap()
     };
     let whole = dry("train.segment_steps=300");
